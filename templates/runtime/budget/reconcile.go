@@ -1,0 +1,86 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+)
+
+// Reconcile is the time one reconcile may take.
+type Reconcile struct {
+	// Total is the time for everything.
+	Total time.Duration
+	// Reserve is the end of Total that is kept for writing the status.
+	Reserve time.Duration
+}
+
+// Work is the share of Total for the reconciler's own work.
+func (r Reconcile) Work() time.Duration { return r.Total - r.Reserve }
+
+// Validate tells why the budget cannot be kept, or returns nil.
+func (r Reconcile) Validate() error {
+	switch {
+	case r.Total <= 0:
+		return fmt.Errorf("reconcile budget: total %s must be positive", r.Total)
+	case r.Reserve <= 0:
+		return fmt.Errorf("reconcile budget: reserve %s must be positive, or no status is written after a timeout", r.Reserve)
+	case r.Reserve >= r.Total:
+		return fmt.Errorf("reconcile budget: reserve %s leaves nothing of the total %s for work", r.Reserve, r.Total)
+	}
+	return nil
+}
+
+// Begin returns the context for the work: it ends with
+// cause.ReconcileDeadline when the work share is used up. The returned
+// function ends it early with another cause, and must be called, with nil, to
+// release it.
+func (r Reconcile) Begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	outer, cancel := context.WithCancelCause(ctx)
+	inner, release := context.WithTimeoutCause(outer, r.Work(), cause.ReconcileDeadline)
+	return inner, func(c error) {
+		cancel(c)
+		release()
+	}
+}
+
+// BeginStatus returns the context for writing the status of work that ran
+// under ctx. It has ctx's values but not its end: it lasts for the reserve from
+// now, and ends with cause.StatusDeadline. It is refused, and ends early, where
+// the end of ctx or a fence forbids all writing; the error is then what forbids
+// it. The returned function releases the context.
+func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if c := cause.Of(ctx); c != nil && c.Fencing() {
+		return nil, nil, c
+	}
+	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	release := func() { cancel(nil) }
+	for _, fence := range fences(ctx) {
+		if fence.Err() != nil {
+			release()
+			return nil, nil, context.Cause(fence)
+		}
+		stop := context.AfterFunc(fence, func() { cancel(context.Cause(fence)) })
+		previous := release
+		release = func() { stop(); previous() }
+	}
+	status, releaseTimer := context.WithTimeoutCause(detached, r.Reserve, cause.StatusDeadline)
+	return status, func() { releaseTimer(); release() }, nil
+}
+
+type fenceKey struct{}
+
+// WithFence returns a copy of ctx that carries a fence: a context whose end
+// forbids every write on behalf of work under ctx, also one that ctx itself has
+// been detached from. A fence does not end ctx; whoever ends the work does that
+// as well.
+func WithFence(ctx, fence context.Context) context.Context {
+	inherited := fences(ctx)
+	return context.WithValue(ctx, fenceKey{}, append(inherited[:len(inherited):len(inherited)], fence))
+}
+
+func fences(ctx context.Context) []context.Context {
+	f, _ := ctx.Value(fenceKey{}).([]context.Context)
+	return f
+}

@@ -1,0 +1,148 @@
+package cause
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Names of outcomes that are no [Cause] of this runtime.
+const (
+	NameOK            = "ok"
+	NameError         = "error"
+	NameConflict      = "conflict"          // the object changed under an optimistic write
+	NameDeadline      = "deadline_exceeded" // a deadline without a Cause
+	NameCanceled      = "canceled"          // a cancellation without a Cause
+	NameClientLimiter = "client_limiter"    // client-go's rate limiter would not wait until the deadline
+	NameAPITimeout    = "api_timeout"       // the API server says it timed out
+	NameAPIThrottled  = "api_throttled"     // the API server says there are too many requests
+	NameTimeout       = "timeout"           // a network timeout that is no deadline of a context
+)
+
+// Outcome is how an operation ended.
+type Outcome struct {
+	// Name is the cause's name or one of the Name constants, or what the error
+	// says itself (see [Namer]): a metric label.
+	Name string
+	// Err is nil if and only if the operation succeeded. It unwraps to the
+	// operation's error and to what ended the context, where there are such.
+	Err error
+	// Cause is what ended the operation, nil if nothing did or if it carried no
+	// Cause.
+	Cause *Cause
+}
+
+// Namer is implemented by errors that are an outcome of their own rather than
+// a failure, such as a request to come again later.
+type Namer interface {
+	error
+	OutcomeName() string
+}
+
+// OK tells whether the operation succeeded.
+func (o Outcome) OK() bool { return o.Err == nil }
+
+// Expired tells whether time ran out.
+func (o Outcome) Expired() bool { return errors.Is(o.Err, context.DeadlineExceeded) }
+
+// Interrupted tells whether the operation was cancelled before it was done.
+func (o Outcome) Interrupted() bool { return errors.Is(o.Err, context.Canceled) }
+
+// settle bounds the wait for the timer of a context whose deadline has passed.
+const settle = 50 * time.Millisecond
+
+// Classify judges an operation that ran under ctx and returned err. Call it
+// when the operation returns, before its context is released.
+//
+// The context comes first: an operation that returns after its context ended
+// did not succeed, whatever it says, because nothing distinguishes "done just
+// in time" from "gave up and swallowed the error". A deadline that has passed
+// counts even while ctx.Err() is still nil, which lasts until the runtime gets
+// to run the timer.
+//
+// Only if the context is alive does the error decide.
+func Classify(ctx context.Context, err error) Outcome {
+	if ended := ended(ctx); ended != nil {
+		return fromContext(ended, err)
+	}
+	if err == nil {
+		return Outcome{Name: NameOK}
+	}
+	return fromError(err)
+}
+
+// ended returns the cause of ctx if it ended or its deadline has passed.
+func ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok || time.Now().Before(deadline) {
+		return nil
+	}
+	// The timer is due but has not run, and only it knows the cause.
+	patience := time.NewTimer(settle)
+	defer patience.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-patience.C:
+		return context.DeadlineExceeded
+	}
+}
+
+func fromContext(ended, err error) Outcome {
+	o := Outcome{Name: NameCanceled, Err: ended}
+	switch c, ok := errors.AsType[*Cause](ended); {
+	case ok:
+		o.Name, o.Cause = c.name, c
+	case errors.Is(ended, context.DeadlineExceeded):
+		o.Name = NameDeadline
+	}
+	if err != nil && !errors.Is(err, ended) {
+		o.Err = &interrupted{ended: ended, err: err}
+	}
+	return o
+}
+
+func fromError(err error) Outcome {
+	o := Outcome{Name: NameError, Err: err}
+	if c, ok := errors.AsType[*Cause](err); ok {
+		o.Name, o.Cause = c.name, c
+		return o
+	}
+	if n, ok := errors.AsType[Namer](err); ok {
+		o.Name = n.OutcomeName()
+		return o
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		o.Name = NameDeadline
+	case errors.Is(err, context.Canceled):
+		o.Name = NameCanceled
+	case apierrors.IsConflict(err):
+		o.Name = NameConflict
+	case apierrors.IsTooManyRequests(err):
+		o.Name = NameAPIThrottled
+	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+		o.Name = NameAPITimeout
+	case strings.Contains(err.Error(), "would exceed context deadline"):
+		// golang.org/x/time/rate has no error value for this.
+		o.Name = NameClientLimiter
+	default:
+		if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
+			o.Name = NameTimeout
+		}
+	}
+	return o
+}
+
+// interrupted is an operation's error together with what ended its context.
+type interrupted struct{ ended, err error }
+
+func (e *interrupted) Error() string   { return e.ended.Error() + ": " + e.err.Error() }
+func (e *interrupted) Unwrap() []error { return []error{e.ended, e.err} }

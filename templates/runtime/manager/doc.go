@@ -1,0 +1,19 @@
+// Package manager runs controller-runtime's manager so that its life has an
+// end as orderly as its beginning.
+//
+// There is one root context per process, made by the signal handler in main.
+// [New] derives from its values what controllers, webhooks and other runnables
+// get as base; [Runtime.Run] runs until the root ends. [Settings] holds the
+// one setting, the time a reconcile may take, from which the shutdown period
+// and the pod's grace period follow.
+//
+// At the end of the root context, in this order:
+//
+//  1. readiness turns false;
+//  2. running reconciles are cancelled with cause.Shutdown and write their
+//     status in the reserve of their budget;
+//  3. after the drain delay, in which webhooks and other servers still answer,
+//     the manager's runnables are stopped;
+//  4. when the shutdown period is over, whatever is left is cut off with
+//     cause.ShutdownEnded and Run returns.
+package manager
