@@ -1,0 +1,1 @@
+"""The reader of CustomResourceDefinitions and the model of what they define."""

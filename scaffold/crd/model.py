@@ -1,0 +1,109 @@
+"""The facts about kinds that templates print or decide on. Frozen; computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A printer column; ``path`` is the JSON path below the object."""
+
+    name: str
+    type: str
+    path: str
+    description: str
+    format: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scale subresource: JSON paths below the object, selector may be ''."""
+
+    spec_path: str
+    status_path: str
+    selector_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How versions are converted: strategy ``None`` or ``Webhook``."""
+
+    strategy: str
+    review_versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a kind.
+
+    ``package`` is the identifier of its Go package. ``conditions`` says that
+    ``status.conditions`` is a ``[]metav1.Condition``; ``observed_generation``
+    is the Go type of ``status.observedGeneration``, '' if there is none.
+    ``spec_type`` and ``status_type`` are the Go types of the two fields as
+    they are declared, '' if there is no such property: with a leading ``*``
+    the field is nil when the object has none.
+    """
+
+    name: str
+    package: str
+    served: bool
+    is_storage: bool
+    deprecated: bool
+    deprecation_warning: str
+    has_status: bool
+    status_subresource: bool
+    scale: Scale | None
+    columns: tuple[Column, ...]
+    selectable_fields: tuple[str, ...]
+    conditions: bool
+    observed_generation: str
+    spec_type: str
+    status_type: str
+    schema: dict[str, Any] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind in all its versions, in the order of the CRD.
+
+    ``name`` is the Go type, ``kind`` the CRD's spelling (they differ where Go
+    cannot have it). ``package`` is the Go package of its controller and
+    ``group_dir`` the folder of its group; both are unique in a project.
+    ``document`` is the CRD as it is to be applied: without status and without
+    what the API server adds. ``source`` is where it was read: file and line.
+    """
+
+    group: str
+    name: str
+    kind: str
+    plural: str
+    singular: str
+    list_kind: str
+    namespaced: bool
+    short_names: tuple[str, ...]
+    categories: tuple[str, ...]
+    crd_name: str
+    package: str
+    group_dir: str
+    conversion: Conversion
+    versions: tuple[Version, ...]
+    document: dict[str, Any] = field(repr=False, compare=False)
+    source: tuple[str, int] = field(repr=False, compare=False)
+
+    @property
+    def storage(self) -> Version:
+        """The version that is stored."""
+        return next(version for version in self.versions if version.is_storage)
+
+    @property
+    def served(self) -> tuple[Version, ...]:
+        """The versions that the API server serves."""
+        return tuple(version for version in self.versions if version.served)
+
+    @property
+    def file(self) -> str:
+        """The kind in lower case, as it stands in file names."""
+        return self.package

@@ -1,0 +1,162 @@
+"""Names: from what CRDs call things to what Go calls them.
+
+Every name is a function of what it names and of fixed reserved words, never of
+its neighbours in an order that could change: adding a field renames nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+KEYWORDS = _set(
+    "break case chan const continue default defer else fallthrough for func go goto "
+    "if import interface map package range return select struct switch type var"
+)
+PREDECLARED = _set(
+    "any append bool byte cap clear close comparable complex complex128 complex64 copy "
+    "delete error false float32 float64 imag int int16 int32 int64 int8 iota len make "
+    "max min new nil panic print println real recover rune string true uint uint16 "
+    "uint32 uint64 uint8 uintptr"
+)
+# Packages that emitted controllers and main.go import, by the name they use.
+TAKEN_PACKAGES = _set(
+    "admission api apimachinery apis budget builder bytes cache cadence cause client "
+    "cmd config context controller corev1 ctrl errors event flag fmt handler http "
+    "httpx internal io json leader log main manager math metav1 net observe os path "
+    "predicate reconcile reconciler record runtime schema scheme slices sort source "
+    "strconv strings sync tenant testing time tools types unicode url vendor version "
+    "watch webhook"
+)
+_TAKEN_DIRS = frozenset(("internal", "main", "testdata", "vendor"))
+# As Kubernetes and the Go style guides write them in exported identifiers.
+INITIALISMS = _set(
+    "ACL ACME AMI API ARN ASN AWS AZ BGP CA CIDR CEL CNI CPU CRD CSI CSR DB DHCP DNS "
+    "EBS EC2 ECS EKS ELB GCP GID GPU GRPC GUID GVK HTML HTTP HTTPS IAM ICMP ID IP "
+    "IPAM IPC JSON JWT KMS LB LDAP MAC MTU NAT NFS NIC OCI OIDC OS PEM PID PVC QPS "
+    "RAM RBAC RDS RPC S3 SAML SCSI SDK SHA SLA SLO SMTP SNI SNS SQL SQS SSH SSL SSO "
+    "TCP TLS TTL UDP UI UID URI URL UTF8 UUID VIP VLAN VM VPC VPN WAF XML YAML"
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_PLURAL_INITIALISM = re.compile(r"([A-Z][A-Z0-9]+)s(?![a-z])")
+
+
+def exported(text: str) -> str:
+    """Return an exported Go identifier for a JSON name, '' if nothing is left.
+
+    ``clusterIP``, ``cluster-ip`` and ``cluster_ip`` are all ``ClusterIP``.
+    """
+    parts = []
+    for chunk in re.split(r"[^A-Za-z0-9]+", text):
+        parts += _words(chunk)
+    name = "".join(_title(word) for word in parts)
+    return f"X{name}" if name[:1].isdigit() else name
+
+
+def _words(chunk: str) -> list[str]:
+    """Split at humps, keeping plural initialisms (``podIPs``) in one word."""
+    words: list[str] = []
+    position = 0
+    for match in _PLURAL_INITIALISM.finditer(chunk):
+        if match.group(1) in INITIALISMS:
+            words += _WORD.findall(chunk[position : match.start()])
+            words.append(match.group())
+            position = match.end()
+    return words + _WORD.findall(chunk[position:])
+
+
+def _title(word: str) -> str:
+    upper = word.upper()
+    if upper in INITIALISMS:
+        return upper
+    if len(word) > 2 and word[-1] == "s" and upper[:-1] in INITIALISMS:
+        return upper[:-1] + "s"
+    return word[:1].upper() + word[1:]
+
+
+def kind_identifier(kind: str) -> str:
+    """Return the Go type name of a kind: its own spelling where Go allows it."""
+    if re.fullmatch(r"[A-Z][A-Za-z0-9]*", kind):
+        return kind
+    parts = [part for part in kind.split("-") if part]
+    return "".join(part[:1].upper() + part[1:] for part in parts)
+
+
+def version_package(version: str) -> str:
+    """Return the Go package identifier of a version's API package."""
+    name = re.sub(r"[^a-z0-9]", "", version.lower())
+    return f"{name}version" if name in KEYWORDS or name in PREDECLARED else name
+
+
+def digest(text: str) -> str:
+    """Return six letters that stand for a text, for names that must differ."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def package_names(kinds: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the controller package of each (kind, group), unique in a project.
+
+    A kind alone in the project has its own name in lower case. Where two groups
+    have the same kind, or Go or the emitted code owns the word, the first label
+    of the group follows; if that is not enough, the whole group does.
+    """
+    spellings = []
+    for kind, group in kinds:
+        plain, label, whole = _identifier(kind), group.partition(".")[0], group
+        long = plain + _identifier(whole)
+        spellings.append(
+            (plain, plain + _identifier(label), long, long + digest(f"{kind}.{group}"))
+        )
+    return _distinct(spellings, KEYWORDS | PREDECLARED | TAKEN_PACKAGES)
+
+
+def group_dirs(groups: Sequence[str]) -> list[str]:
+    """Return the folder below ``api/`` of each group, unique in a project.
+
+    The first label of the group; two groups that share it have two labels, or
+    all of them.
+    """
+    spellings = []
+    for group in groups:
+        labels, whole = group.split("."), _identifier(group)
+        spellings.append(
+            (
+                _identifier(labels[0]),
+                _identifier("".join(labels[:2])),
+                whole,
+                whole + digest(group),
+            )
+        )
+    return _distinct(spellings, KEYWORDS | _TAKEN_DIRS)
+
+
+def _distinct(spellings: Sequence[tuple[str, ...]], taken: frozenset[str]) -> list[str]:
+    """Return each item's first spelling that no other item shares.
+
+    Items that share one all move on, so that the order of items is without
+    influence; the last spelling is unique by construction.
+    """
+    level = [0] * len(spellings)
+    while True:
+        chosen = [options[at] for options, at in zip(spellings, level, strict=True)]
+        counts = Counter(chosen)
+        moved = False
+        for index, name in enumerate(chosen):
+            clash = counts[name] > 1 or name in taken
+            if clash and level[index] + 1 < len(spellings[index]):
+                level[index] += 1
+                moved = True
+        if not moved:
+            return chosen
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"[^a-z0-9]", "", text.lower())
+    return f"x{name}" if name[:1].isdigit() else name

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+)
+
+// validateCRD says what the API server would reject about creating the CRD in
+// Args.CRD: {"errors": [...]}, empty for an accepted one.
+func validateCRD(raw json.RawMessage) (any, error) {
+	var args struct {
+		CRD json.RawMessage `json:"crd"`
+	}
+	if err := json.Unmarshal(raw, &args); err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	crd, err := internalCRD(args.CRD)
+	if err != nil {
+		return map[string]any{"errors": []string{err.Error()}}, nil
+	}
+	found := []string{}
+	for _, e := range validation.ValidateCustomResourceDefinition(context.Background(), crd) {
+		found = append(found, e.Error())
+	}
+	return map[string]any{"errors": found}, nil
+}
+
+// internalCRD decodes a v1 CRD as the API server does before validating it:
+// defaults filled, storage version recorded.
+func internalCRD(raw json.RawMessage) (*apiextensions.CustomResourceDefinition, error) {
+	var external apiextensionsv1.CustomResourceDefinition
+	if err := json.Unmarshal(raw, &external); err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(&external)
+	internal := &apiextensions.CustomResourceDefinition{}
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(&external, internal, nil); err != nil {
+		return nil, fmt.Errorf("converting: %w", err)
+	}
+	for _, version := range internal.Spec.Versions {
+		if version.Storage {
+			internal.Status.StoredVersions = []string{version.Name}
+		}
+	}
+	return internal, nil
+}
