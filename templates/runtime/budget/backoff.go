@@ -41,8 +41,8 @@ func (b Backoff) Delay(attempt int) time.Duration {
 	return full - rand.N(full/2+1)
 }
 
-// delay is Delay, but at least what the server asked for.
-func (b Backoff) delay(attempt int, err error) time.Duration {
+// After is Delay, but at least as long as the server asked for in err.
+func (b Backoff) After(attempt int, err error) time.Duration {
 	d := b.Delay(attempt)
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 		d = max(d, time.Duration(seconds)*time.Second)

@@ -49,7 +49,7 @@ func (o Operation) Do(ctx context.Context, f func(context.Context) error) error 
 		if ctx.Err() != nil || attempt >= o.Backoff.attempts() || !Retryable(err) {
 			return o.failed(attempt, err)
 		}
-		if waitErr := wait(ctx, o.Backoff.delay(attempt, err)); waitErr != nil {
+		if waitErr := Wait(ctx, o.Backoff.After(attempt, err)); waitErr != nil {
 			return o.failed(attempt, fmt.Errorf("%w; last error: %w", waitErr, err))
 		}
 	}
@@ -75,9 +75,9 @@ func (o Operation) failed(attempt int, err error) error {
 // errNoTime says that waiting for the next attempt would outlast the budget.
 var errNoTime = errors.New("no time left for another attempt")
 
-// wait waits for d. It fails at once if ctx would end before, and as soon as
-// ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
+// Wait waits for d. It fails at once if ctx would end before that, and with
+// ctx's cause as soon as ctx ends.
+func Wait(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return errNoTime
 	}

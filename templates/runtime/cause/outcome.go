@@ -3,6 +3,7 @@ package cause
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -28,9 +29,13 @@ type Outcome struct {
 	// Name is the cause's name or one of the Name constants, or what the error
 	// says itself (see [Namer]): a metric label.
 	Name string
-	// Err is nil if and only if the operation succeeded. It unwraps to the
-	// operation's error and to what ended the context, where there are such.
+	// Err is nil if and only if the operation succeeded. If the context ended, Err
+	// unwraps to what ended it and only quotes the operation's own error: what
+	// that may have asked for, such as not to be repeated, no longer counts.
 	Err error
+	// Ended tells that the context had ended, as opposed to an error that comes
+	// from the end of another one.
+	Ended bool
 	// Cause is what ended the operation, nil if nothing did or if it carried no
 	// Cause.
 	Cause *Cause
@@ -66,8 +71,8 @@ const settle = 50 * time.Millisecond
 //
 // Only if the context is alive does the error decide.
 func Classify(ctx context.Context, err error) Outcome {
-	if ended := ended(ctx); ended != nil {
-		return fromContext(ended, err)
+	if why := ended(ctx); why != nil {
+		return fromContext(why, err)
 	}
 	if err == nil {
 		return Outcome{Name: NameOK}
@@ -75,36 +80,48 @@ func Classify(ctx context.Context, err error) Outcome {
 	return fromError(err)
 }
 
-// ended returns the cause of ctx if it ended or its deadline has passed.
+// ended returns why ctx ended, nil if it is alive and its deadline has not
+// passed. The error matches the sentinel also if the cause is a stranger.
 func ended(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	deadline, ok := ctx.Deadline()
-	if !ok || time.Now().Before(deadline) {
+	if ctx.Err() == nil && !passed(ctx) {
 		return nil
 	}
-	// The timer is due but has not run, and only it knows the cause.
+	err, why := ctx.Err(), context.Cause(ctx)
+	switch {
+	case err == nil: // a context that does not keep its deadline
+		return context.DeadlineExceeded
+	case errors.Is(why, err):
+		return why
+	}
+	return fmt.Errorf("%w: %w", err, why)
+}
+
+// passed tells whether the deadline of a live context has passed. It then waits
+// for the timer that is to end it, which is due, and alone knows the cause.
+func passed(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	if !ok || time.Now().Before(deadline) {
+		return false
+	}
 	patience := time.NewTimer(settle)
 	defer patience.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	case <-patience.C:
-		return context.DeadlineExceeded
 	}
+	return true
 }
 
-func fromContext(ended, err error) Outcome {
-	o := Outcome{Name: NameCanceled, Err: ended}
-	switch c, ok := errors.AsType[*Cause](ended); {
+func fromContext(why, err error) Outcome {
+	o := Outcome{Name: NameCanceled, Err: why, Ended: true}
+	switch c, ok := errors.AsType[*Cause](why); {
 	case ok:
 		o.Name, o.Cause = c.name, c
-	case errors.Is(ended, context.DeadlineExceeded):
+	case errors.Is(why, context.DeadlineExceeded):
 		o.Name = NameDeadline
 	}
-	if err != nil && !errors.Is(err, ended) {
-		o.Err = &interrupted{ended: ended, err: err}
+	if err != nil && !errors.Is(err, why) {
+		o.Err = &interrupted{why: why, err: err}
 	}
 	return o
 }
@@ -141,8 +158,9 @@ func fromError(err error) Outcome {
 	return o
 }
 
-// interrupted is an operation's error together with what ended its context.
-type interrupted struct{ ended, err error }
+// interrupted is what ended an operation's context, with the operation's error
+// as a remark.
+type interrupted struct{ why, err error }
 
-func (e *interrupted) Error() string   { return e.ended.Error() + ": " + e.err.Error() }
-func (e *interrupted) Unwrap() []error { return []error{e.ended, e.err} }
+func (e *interrupted) Error() string { return e.why.Error() + ": " + e.err.Error() }
+func (e *interrupted) Unwrap() error { return e.why }

@@ -44,7 +44,7 @@ func (f Func) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.R
 		log.FromContext(ctx).V(1).Info("Reconcile cut short", "cause", cut.Error())
 		return reconcile.Result{}, nil
 	}
-	if later, ok := errors.AsType[*requeue.Later](err); ok {
+	if later, ok := requeue.AsLater(err); ok {
 		return reconcile.Result{RequeueAfter: later.Delay()}, nil
 	}
 	return reconcile.Result{}, err

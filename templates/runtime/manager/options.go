@@ -1,19 +1,20 @@
 package manager
 
 import (
-	"net/http"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-
-	"context"
 )
 
-func managerOptions(s Settings, scheme *runtime.Scheme) ctrl.Options {
-	shutdown := s.ShutdownTimeout - s.DrainDelay
+// managerOptions translates completed settings. The manager gets a little less
+// than the shutdown timeout, to hand back its lease and its events.
+func (s Settings) managerOptions(scheme *runtime.Scheme) ctrl.Options {
+	grace := s.ShutdownTimeout - s.DrainDelay
+	grace -= min(time.Second, grace/10)
 	metrics := metricsserver.Options{BindAddress: s.MetricsBindAddress, SecureServing: s.MetricsSecure}
 	if s.MetricsSecure {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
@@ -22,14 +23,13 @@ func managerOptions(s Settings, scheme *runtime.Scheme) ctrl.Options {
 		Scheme:                  scheme,
 		Metrics:                 metrics,
 		HealthProbeBindAddress:  s.ProbeBindAddress,
-		GracefulShutdownTimeout: &shutdown,
-		Controller:              config.Controller{ReconciliationTimeout: s.ReconcileTimeout},
+		GracefulShutdownTimeout: &grace,
+		// A backstop: the chain's own deadline is earlier and has a cause.
+		Controller: config.Controller{ReconciliationTimeout: s.ReconcileTimeout},
+		// The lease is left to run out instead of being released: client-go's
+		// release can wipe the lease of a successor.
 		LeaderElection:          s.LeaderElection,
 		LeaderElectionID:        s.LeaderElectionID,
 		LeaderElectionNamespace: s.LeaderElectionNamespace,
 	}
-}
-
-func (r *Runtime) ready(*http.Request) error {
-	return context.Cause(r.stopping)
 }

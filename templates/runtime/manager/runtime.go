@@ -2,7 +2,10 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,15 +35,15 @@ type Runtime struct {
 	ctrl.Manager
 
 	settings Settings
-	stopping context.Context // ended when the process is asked to stop
+	started  atomic.Bool
+	stopping context.Context // ends when the process is asked to stop
 	stop     context.CancelCauseFunc
-	fence    context.Context // ended when nothing may be written any more
-	cut      context.CancelCauseFunc
+	cut      context.CancelCauseFunc // forbids all writing
 }
 
 // New makes a Runtime whose runnables get the values of ctx, the root context,
 // but not its end: that is brought to them in the order described for the
-// package. The settings must not contradict each other.
+// package. It fails if the settings contradict each other.
 func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	settings, err := o.Settings.Complete()
 	if err != nil {
@@ -49,21 +52,21 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	r := &Runtime{settings: settings}
 	base := context.WithoutCancel(ctx)
 	r.stopping, r.stop = context.WithCancelCause(base)
-	r.fence, r.cut = context.WithCancelCause(base)
+	fence, cut := context.WithCancelCause(base)
+	r.cut = cut
+	base = budget.WithFence(base, fence)
 
-	options := managerOptions(settings, o.Scheme)
-	options.BaseContext = func() context.Context { return budget.WithFence(base, r.fence) }
+	options := settings.managerOptions(o.Scheme)
+	options.BaseContext = func() context.Context { return base }
 	if o.Configure != nil {
 		o.Configure(&options)
 	}
+	options.NewCache = bounded(options.NewCache)
 	if r.Manager, err = ctrl.NewManager(cfg, options); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("manager: %w", err)
 	}
-	if err := r.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, err
-	}
-	if err := r.AddReadyzCheck("stopping", r.ready); err != nil {
-		return nil, err
+	if err := r.addProbes(); err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
 	}
 	return r, nil
 }
@@ -79,20 +82,89 @@ func (r *Runtime) Budget() budget.Reconcile { return r.settings.Budget() }
 func (r *Runtime) Stopping() context.Context { return r.stopping }
 
 // Start is Run. It hides the embedded manager's own Start, which knows nothing
-// of the shutdown budget.
+// of the order in which things end.
 func (r *Runtime) Start(ctx context.Context) error { return r.Run(ctx) }
 
 // Run runs the manager until ctx ends or a part of it fails. It returns nil
-// after an orderly end, and at the latest ShutdownTimeout after ctx ended.
+// after an orderly end, and at the latest ShutdownTimeout after the end of ctx.
+// The process must exit when Run returns; a Runtime cannot be run again.
 func (r *Runtime) Run(ctx context.Context) error {
 	defer r.cut(cause.ShutdownEnded)
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	go func() {
-		<-ctx.Done()
-		r.stop(cause.Shutdown)
-		time.Sleep(r.settings.DrainDelay)
-		end()
-	}()
-	return r.Manager.Start(running)
+	done := make(chan error, 1)
+	go func() { done <- r.Manager.Start(running) }()
+
+	select {
+	case err := <-done:
+		return r.ended(err)
+	case <-ctx.Done():
+	}
+
+	over := time.NewTimer(r.settings.ShutdownTimeout)
+	defer over.Stop()
+	r.stop(cause.Shutdown)
+	drained := time.NewTimer(r.settings.DrainDelay)
+	defer drained.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-drained.C:
+	}
+	end()
+	select {
+	case err := <-done:
+		return err
+	case <-over.C:
+		return fmt.Errorf("shutdown took longer than %s: %w", r.settings.ShutdownTimeout, cause.ShutdownEnded)
+	}
 }
+
+// ended is the error of a manager that ended without being asked to. If it
+// leads no more its reconciles may still be running, and must not write.
+func (r *Runtime) ended(err error) error {
+	reason := cause.Shutdown
+	if r.settings.LeaderElection {
+		reason = cause.LeadershipLost
+		r.cut(reason)
+	}
+	r.stop(reason)
+	if err == nil {
+		err = errors.New("manager ended by itself")
+	}
+	return err
+}
+
+func (r *Runtime) addProbes() error {
+	if err := r.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := r.AddReadyzCheck("runtime", r.ready); err != nil {
+		return err
+	}
+	return r.Add(started{&r.started})
+}
+
+// ready is the readiness check: true from when the caches are filled until the
+// process is asked to stop.
+func (r *Runtime) ready(*http.Request) error {
+	if err := context.Cause(r.stopping); err != nil {
+		return err
+	}
+	if !r.started.Load() {
+		return errors.New("caches are not filled yet")
+	}
+	return nil
+}
+
+// started is a runnable that tells when the manager has got as far as starting
+// what needs filled caches.
+type started struct{ flag *atomic.Bool }
+
+func (s started) Start(context.Context) error {
+	s.flag.Store(true)
+	return nil
+}
+
+// NeedLeaderElection keeps readiness from depending on leadership.
+func (started) NeedLeaderElection() bool { return false }

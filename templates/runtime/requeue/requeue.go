@@ -3,6 +3,7 @@ package requeue
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -29,9 +30,35 @@ func After(d time.Duration) error {
 // Pending says that the pass cannot be completed yet, and another look is
 // wanted after d: the object waits for something outside. The reason is
 // CamelCase and stable, the message is for people; both appear in the object's
-// Ready condition. A d below [Soonest] counts as Soonest.
+// Ready condition. A reason the API server would refuse becomes "Pending", a d
+// below [Soonest] counts as Soonest.
 func Pending(d time.Duration, reason, message string) error {
+	if !validReason.MatchString(reason) {
+		reason = "Pending"
+	}
 	return &Later{delay: max(d, Soonest), reason: reason, message: message}
+}
+
+// validReason is what the API server accepts as the reason of a condition.
+var validReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
+
+// AsLater returns the request that err is or wraps. An error joined from
+// several is a failure, not a request, whatever is among them.
+func AsLater(err error) (*Later, bool) {
+	for err != nil {
+		if later, ok := err.(*Later); ok {
+			return later, true
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil, false
+}
+
+// AtMost returns the same request with a delay of no more than d.
+func (l *Later) AtMost(d time.Duration) *Later {
+	sooner := *l
+	sooner.delay = max(min(l.delay, d), Soonest)
+	return &sooner
 }
 
 // Delay is how long to wait, always positive.
@@ -96,14 +123,15 @@ func (b *because) Error() string  { return b.err.Error() }
 func (b *because) Unwrap() error  { return b.err }
 func (b *because) Reason() string { return b.reason }
 
-// Reason returns the reason that err, or an error it wraps, carries. Any error
-// with a method Reason() string takes part.
+// Reason returns the reason that err, or an error it wraps, carries: the
+// outermost one, if the API server accepts it for a condition. Any error with a method
+// Reason() string takes part.
 func Reason(err error) (string, bool) {
 	r, ok := errors.AsType[interface {
 		error
 		Reason() string
 	}](err)
-	if !ok || r.Reason() == "" {
+	if !ok || !validReason.MatchString(r.Reason()) {
 		return "", false
 	}
 	return r.Reason(), true

@@ -2,8 +2,18 @@ package status
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
 )
 
 // Writer writes the status of objects of one type.
@@ -19,10 +29,153 @@ type Writer[T client.Object] struct {
 	Subresource bool
 }
 
-// Write sends the difference between the status in before and in after, two
-// states of the same object. It reports whether anything was written. It tries
-// again after conflicts until ctx ends. An object that is gone, or replaced by
-// another of the same name, is nothing to write and no error.
+// pace is how fast a write is repeated. A conflict has always been won by
+// someone, so there is progress; the context bounds the rest.
+var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
+
+// Write sends the difference between the status in before, as it was read, and
+// in after, as the pass left it. It reports whether anything was written, and
+// then after is what the API server answered.
+//
+// Write tries again, until ctx ends, after a conflict and after errors that
+// budget.Retryable takes for passing. An object that is gone, or has been
+// replaced by another of the same name, is nothing to write and no error.
 func (w *Writer[T]) Write(ctx context.Context, before, after T) (bool, error) {
-	return false, nil
+	if reflect.DeepEqual(w.Status(before), w.Status(after)) {
+		return false, nil
+	}
+	base, ours, err := w.decode(before, after)
+	if err != nil {
+		return false, err
+	}
+	if patch, ok := typedPatch(base, ours, before, after); ok {
+		if patch == nil {
+			return false, nil
+		}
+		written, err := w.send(ctx, after, patch)
+		if !repeat(err) {
+			return written, err
+		}
+	}
+	return w.writeLive(ctx, base, ours, after)
+}
+
+func (w *Writer[T]) decode(before, after T) (base, ours any, err error) {
+	if base, err = decode(w.Status(before)); err == nil {
+		ours, err = decode(w.Status(after))
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode status: %w", err)
+	}
+	return base, ours, nil
+}
+
+// typedPatch makes a patch without knowing the stored object, nil if there is
+// nothing to patch. It is not ok if that could lose fields which the Go types
+// do not know, or if the object was written in between, so that before is not
+// what it is to be compared with.
+func typedPatch(base, ours any, before, after client.Object) (_ client.Patch, ok bool) {
+	version := before.GetResourceVersion()
+	if version != after.GetResourceVersion() {
+		return nil, false
+	}
+	if !changesLists(base, ours) {
+		return objectPatch(version, base, ours), true
+	}
+	ops, ok := operations([]operation{{"test", "/metadata/resourceVersion", version}}, "/status", base, ours)
+	if !ok {
+		return nil, false
+	}
+	return rawPatch(types.JSONPatchType, ops), true
+}
+
+// changesLists tells whether a list that holds objects differs. A merge patch
+// would replace it, and so drop unknown fields of its elements.
+func changesLists(from, to any) bool {
+	switch old := from.(type) {
+	case map[string]any:
+		new, _ := to.(map[string]any)
+		for k := range old {
+			if changesLists(old[k], new[k]) {
+				return true
+			}
+		}
+	case []any:
+		return holdsObjects(old) && !reflect.DeepEqual(from, to)
+	}
+	return false
+}
+
+// objectPatch makes a merge patch that is tied to a resource version, nil if
+// there is no difference. Unlike a JSON patch it does not fail where a parent
+// is missing from the stored object.
+func objectPatch(version string, from, to any) client.Patch {
+	patch := mergePatch(map[string]any{"status": from}, map[string]any{"status": to})
+	if empty(patch) || empty(patch["status"]) && empty(from) {
+		return nil
+	}
+	patch["metadata"] = map[string]any{"resourceVersion": version}
+	return rawPatch(types.MergePatchType, patch)
+}
+
+func rawPatch(t types.PatchType, v any) client.Patch {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("status: JSON value cannot be encoded: %v", err)) // decode made it from JSON
+	}
+	return client.RawPatch(t, text)
+}
+
+// writeLive applies the changes to the object as the API server has it.
+func (w *Writer[T]) writeLive(ctx context.Context, base, ours any, after T) (bool, error) {
+	gvk, err := w.Client.GroupVersionKindFor(after)
+	if err != nil {
+		return false, err
+	}
+	for attempt := 1; ; attempt++ {
+		written, err := w.tryLive(ctx, gvk, base, ours, after)
+		if !repeat(err) || apierrors.IsInvalid(err) {
+			return written, err
+		}
+		if waitErr := budget.Wait(ctx, pace.Delay(attempt)); waitErr != nil {
+			return false, fmt.Errorf("%w; last error: %w", waitErr, err)
+		}
+	}
+}
+
+func (w *Writer[T]) tryLive(ctx context.Context, gvk schema.GroupVersionKind, base, ours any, after T) (bool, error) {
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(gvk)
+	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(after), live); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	if live.GetUID() != after.GetUID() {
+		return false, nil
+	}
+	theirs, err := decode(live.Object["status"])
+	if err != nil {
+		return false, fmt.Errorf("encode status: %w", err)
+	}
+	patch := objectPatch(live.GetResourceVersion(), theirs, merge(base, ours, theirs))
+	if patch == nil {
+		return false, nil
+	}
+	return w.send(ctx, after, patch)
+}
+
+func (w *Writer[T]) send(ctx context.Context, obj T, patch client.Patch) (bool, error) {
+	var err error
+	if w.Subresource {
+		err = w.Client.Status().Patch(ctx, obj, patch)
+	} else {
+		err = w.Client.Patch(ctx, obj, patch)
+	}
+	return err == nil, client.IgnoreNotFound(err)
+}
+
+// repeat tells whether another attempt on the stored object may succeed. The
+// API server calls a JSON patch invalid whose test fails or whose target is
+// missing.
+func repeat(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsInvalid(err) || budget.Retryable(err)
 }

@@ -2,13 +2,21 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/client-go/tools/pager"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 )
 
 // Source lists and watches one resource. client-go's ListWatch has both
@@ -18,11 +26,11 @@ type Source interface {
 	WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 }
 
-// Handler is told what is watched. Its methods are called one at a time; they
-// must return soon after ctx ends. An error from either ends the Loop.
+// Handler is told what is watched. Its methods are called one at a time and
+// must return soon after ctx ends. An error from either ends the [Loop].
 type Handler interface {
-	// Replace is given the complete present state, first and after a gap in
-	// which events were lost. Objects not among items are gone.
+	// Replace is given the complete present state: first, and again after a gap
+	// in which events were lost. Objects that are not among items are gone.
 	Replace(ctx context.Context, items []runtime.Object) error
 	// Handle is given one Added, Modified or Deleted event.
 	Handle(ctx context.Context, event watch.Event) error
@@ -33,15 +41,110 @@ type Handler interface {
 type Loop struct {
 	Source  Source
 	Handler Handler
-	// Backoff spaces failed attempts; Attempts is ignored, a Loop never gives up.
+	// Backoff spaces failed attempts. Attempts is ignored: a Loop never gives up.
 	Backoff budget.Backoff
 }
 
 // Start runs the loop until ctx ends (nil) or the Handler fails (its error).
-func (l *Loop) Start(ctx context.Context) error { return nil }
+func (l *Loop) Start(ctx context.Context) error {
+	version := "" // the last one seen, empty where only a list can help
+	for failures := 0; ; {
+		progress, err := l.step(ctx, &version)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case isHandlerError(err):
+			return errors.Unwrap(err)
+		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+			version = ""
+		}
+		if progress {
+			failures = 0
+			continue
+		}
+		failures++
+		delay := l.Backoff.After(failures, err)
+		log.FromContext(ctx).V(1).Info("Watch interrupted", "error", err, "resourceVersion", version, "retryIn", delay)
+		if budget.Wait(ctx, delay) != nil {
+			return nil
+		}
+	}
+}
 
-// For returns a Source of the resource that list is a list of, restricted by
-// opts.
-func For(c client.WithWatch, list client.ObjectList, opts ...client.ListOption) Source {
-	return nil
+// step lists, if there is no version to watch from, and watches until the watch
+// ends. It reports whether it got anything, so that going on at once makes no
+// hot loop.
+func (l *Loop) step(ctx context.Context, version *string) (progress bool, err error) {
+	if *version == "" {
+		if *version, err = l.list(ctx); err != nil {
+			return false, err
+		}
+	}
+	return l.watch(ctx, version)
+}
+
+func (l *Loop) list(ctx context.Context) (version string, err error) {
+	list, _, err := pager.New(l.Source.ListWithContext).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", fmt.Errorf("list: %w", err)
+	}
+	listMeta, err := meta.ListAccessor(list)
+	if err != nil {
+		return "", fmt.Errorf("list: %w", err)
+	}
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		return "", fmt.Errorf("list: %w", err)
+	}
+	if err := l.Handler.Replace(ctx, items); err != nil {
+		return "", handlerError{err}
+	}
+	return listMeta.GetResourceVersion(), nil
+}
+
+// Watches are asked to end after a random time between these, so that they
+// spread over API servers, as those of informers do.
+const (
+	shortestWatch = 5 * time.Minute
+	longestWatch  = 10 * time.Minute
+	// overdue is how long after its time a watch that does not end is given up:
+	// its connection is dead.
+	overdue = 30 * time.Second
+)
+
+func (l *Loop) watch(ctx context.Context, version *string) (progress bool, err error) {
+	length := (shortestWatch + rand.N(longestWatch-shortestWatch)).Truncate(time.Second)
+	ctx, release := context.WithTimeoutCause(ctx, length+overdue, cause.AttemptDeadline.With("watch"))
+	defer release()
+	seconds := int64(length.Seconds())
+	w, err := l.Source.WatchWithContext(ctx, metav1.ListOptions{
+		ResourceVersion: *version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+	})
+	if err != nil {
+		return false, fmt.Errorf("watch: %w", err)
+	}
+	err = Range(ctx, w, func(event watch.Event) error {
+		object, err := meta.Accessor(event.Object)
+		if err != nil {
+			return fmt.Errorf("watch: %s event: %w", event.Type, err)
+		}
+		if event.Type != watch.Bookmark {
+			if err := l.Handler.Handle(ctx, event); err != nil {
+				return handlerError{err}
+			}
+		}
+		*version, progress = object.GetResourceVersion(), true
+		return nil
+	})
+	return progress, err
+}
+
+// handlerError tells a failure of the Handler from one of the watch.
+type handlerError struct{ error }
+
+func (e handlerError) Unwrap() error { return e.error }
+
+func isHandlerError(err error) bool {
+	_, ok := err.(handlerError)
+	return ok
 }

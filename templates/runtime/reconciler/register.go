@@ -1,0 +1,89 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+)
+
+// queue is the work queue of a controller.
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// Register adds a controller to mgr that handles the kind's requests by f,
+// which is this Loop's Reconcile with its links.
+func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func) error {
+	b := builder.ControllerManagedBy(mgr).
+		Named(l.kind.Name).
+		For(l.kind.New(), builder.WithPredicates(predicate.Funcs{UpdateFunc: relevant})).
+		WithOptions(l.controllerOptions())
+	if l.interrupt {
+		b.Watches(l.kind.New(), l.interrupter())
+	}
+	if c, ok := l.user.(Configurer); ok {
+		if err := c.Configure(b); err != nil {
+			return fmt.Errorf("kind %s: configure: %w", l.kind.Name, err)
+		}
+	}
+	if err := b.Complete(f); err != nil {
+		return fmt.Errorf("kind %s: %w", l.kind.Name, err)
+	}
+	return nil
+}
+
+// Backoff of failed passes, controller-runtime's own defaults.
+const (
+	shortestBackoff = 5 * time.Millisecond
+	longestBackoff  = 1000 * time.Second
+)
+
+// controllerOptions lets an object of a periodic kind, after a failure, be
+// tried again within a period instead of up to a quarter of an hour later.
+func (l *Loop[T]) controllerOptions() controller.Options {
+	if l.period == 0 {
+		return controller.Options{}
+	}
+	return controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+		min(shortestBackoff, l.period), min(longestBackoff, l.period))}
+}
+
+// relevant tells whether an update is worth a pass: not if nothing changed but
+// the status, which is mostly the trace of the last pass, or who manages what.
+// A resync, which changes nothing, is.
+func relevant(e event.UpdateEvent) bool {
+	was, is := e.ObjectOld, e.ObjectNew
+	return was.GetResourceVersion() == is.GetResourceVersion() ||
+		was.GetUID() != is.GetUID() ||
+		was.GetGeneration() != is.GetGeneration() ||
+		was.GetDeletionTimestamp().IsZero() != is.GetDeletionTimestamp().IsZero() ||
+		!maps.Equal(was.GetLabels(), is.GetLabels()) ||
+		!maps.Equal(was.GetAnnotations(), is.GetAnnotations())
+}
+
+// interrupter tells the running passes what happens to their objects. It
+// enqueues nothing.
+func (l *Loop[T]) interrupter() handler.EventHandler {
+	return handler.Funcs{
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) {
+			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
+				l.flights.deleted(e.ObjectOld)
+			}
+			l.flights.changed(e.ObjectNew)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
+			l.flights.deleted(client.Object(e.Object))
+		},
+	}
+}
