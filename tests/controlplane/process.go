@@ -107,7 +107,7 @@ func (p *process) withLog(err error) error {
 	if len(tail) == 0 {
 		tail = []string{"(empty)"}
 	}
-	return failure(fmt.Errorf("%w\n  end of its log:\n%s", err, indent(tail)), "--dir DIR keeps the whole log")
+	return failure(fmt.Errorf("%w\n  end of its log:\n%s", err, indent(tail)), "to keep the whole logs, start it with --dir DIR")
 }
 
 // ownGroup makes a child the leader of a new process group.
