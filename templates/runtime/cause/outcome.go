@@ -120,7 +120,8 @@ func fromContext(why, err error) Outcome {
 	case errors.Is(why, context.DeadlineExceeded):
 		o.Name = NameDeadline
 	}
-	if err != nil && !errors.Is(err, why) {
+	// A bare sentinel says nothing beside why.
+	if err != nil && err != context.DeadlineExceeded && err != context.Canceled && !errors.Is(err, why) {
 		o.Err = &interrupted{why: why, err: err}
 	}
 	return o

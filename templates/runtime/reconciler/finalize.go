@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,6 +38,9 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) error {
 	before := obj.DeepCopyObject().(T)
 	v := judge(ctx, l.call(ctx, l.finalizer.FinalizeKind, obj), ReasonFinalizeFailed)
 	if v.err != nil {
+		if v.ready == metav1.ConditionTrue { // another look is wanted, so it is not done
+			v.ready, v.reason = metav1.ConditionFalse, ReasonFinalizing
+		}
 		return l.conclude(ctx, v, before, obj, "Finalize")
 	}
 	return l.removeFinalizer(ctx, before)

@@ -23,6 +23,7 @@ const ConditionReady = "Ready"
 const (
 	ReasonReconciled      = "Reconciled"      // ReconcileKind succeeded
 	ReasonReconcileFailed = "ReconcileFailed" // it failed and is tried again
+	ReasonFinalizing      = "Finalizing"      // FinalizeKind is not done yet
 	ReasonFinalizeFailed  = "FinalizeFailed"  // FinalizeKind failed and is tried again
 	ReasonTerminal        = "Terminal"        // it failed and is not tried again before the object changes
 	ReasonPanicked        = "Panicked"        // it panicked
@@ -30,7 +31,8 @@ const (
 	ReasonOrphaned        = "Orphaned"        // the object has a finalizer that nobody handles
 )
 
-// PanicError is a panic of the user's code.
+// PanicError is a panic of the user's code. It does not unwrap to its value: an
+// error that was thrown is no word about what shall happen next.
 type PanicError struct {
 	// Value is what was given to panic.
 	Value any
@@ -41,12 +43,6 @@ func (p *PanicError) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
 // OutcomeName names the outcome for metrics.
 func (p *PanicError) OutcomeName() string { return "panic" }
-
-// Unwrap returns the value if it is an error.
-func (p *PanicError) Unwrap() error {
-	err, _ := p.Value.(error)
-	return err
-}
 
 // verdict is what a pass comes to.
 type verdict struct {
@@ -161,15 +157,15 @@ func (l *Loop[T]) announce(v verdict, before T, action string) {
 		return // without a condition every success would look like a change
 	}
 	kind := corev1.EventTypeWarning
-	if v.ready == metav1.ConditionTrue || v.err != nil && isPending(v.err) {
+	if v.ready == metav1.ConditionTrue || isLater(v.err) {
 		kind = corev1.EventTypeNormal
 	}
 	l.recorder.Eventf(before, nil, kind, v.reason, action, "%s", truncate(v.message))
 }
 
-func isPending(err error) bool {
-	later, ok := requeue.AsLater(err)
-	return ok && later.Pending()
+func isLater(err error) bool {
+	_, ok := requeue.AsLater(err)
+	return ok
 }
 
 // maxMessage bounds messages, in bytes: an event's note may have 1024.

@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -83,7 +82,7 @@ func (l *Loop[T]) interrupter() handler.EventHandler {
 			l.flights.changed(e.ObjectNew)
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
-			l.flights.deleted(client.Object(e.Object))
+			l.flights.deleted(e.Object)
 		},
 	}
 }

@@ -1,0 +1,92 @@
+package reconciler
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+func TestRelevantUpdates(t *testing.T) {
+	was := metav1.ObjectMeta{UID: "a", Generation: 1, ResourceVersion: "1", Labels: map[string]string{"a": "b"}}
+	tests := map[string]struct {
+		change func(*metav1.ObjectMeta)
+		want   bool
+	}{
+		"resync":         {func(m *metav1.ObjectMeta) { m.ResourceVersion = "1" }, true},
+		"status only":    {func(*metav1.ObjectMeta) {}, false},
+		"managed fields": {func(m *metav1.ObjectMeta) { m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}} }, false},
+		"finalizers":     {func(m *metav1.ObjectMeta) { m.Finalizers = []string{"a/x"} }, false},
+		"generation":     {func(m *metav1.ObjectMeta) { m.Generation++ }, true},
+		"label":          {func(m *metav1.ObjectMeta) { m.Labels = map[string]string{"a": "c"} }, true},
+		"annotation":     {func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": "b"} }, true},
+		"deletion":       {func(m *metav1.ObjectMeta) { m.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
+		"replacement":    {func(m *metav1.ObjectMeta) { m.UID = "b" }, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			is := *was.DeepCopy()
+			is.ResourceVersion = "2"
+			test.change(&is)
+			got := relevant(event.UpdateEvent{
+				ObjectOld: &metav1.PartialObjectMetadata{ObjectMeta: was}, ObjectNew: &metav1.PartialObjectMetadata{ObjectMeta: is},
+			})
+			if got != test.want {
+				t.Errorf("relevant = %t", got)
+			}
+		})
+	}
+}
+
+// A periodic object that fails for long must not wait a quarter of an hour for
+// what is due every period.
+func TestBackoffOfPeriodicKindsIsBoundedByThePeriod(t *testing.T) {
+	for _, period := range []time.Duration{time.Millisecond, 30 * time.Second} {
+		limiter := (&Loop[*runtimetest.Widget]{period: period}).controllerOptions().RateLimiter
+		var request reconcile.Request
+		if first := limiter.When(request); first > 5*time.Millisecond {
+			t.Errorf("period %s: first delay %s", period, first)
+		}
+		for range 100 {
+			if delay := limiter.When(request); delay > period {
+				t.Fatalf("period %s: delay %s", period, delay)
+			}
+		}
+	}
+	if limiter := (&Loop[*runtimetest.Widget]{}).controllerOptions().RateLimiter; limiter != nil {
+		t.Error("a kind without a period does not keep controller-runtime's backoff")
+	}
+}
+
+func TestTheInterrupterFeedsTheFlights(t *testing.T) {
+	key := types.NamespacedName{Namespace: "default", Name: "w"}
+	for name, happen := range map[string]func(l *Loop[*runtimetest.Widget]){
+		"changed": func(l *Loop[*runtimetest.Widget]) {
+			l.interrupter().Update(t.Context(), event.UpdateEvent{ObjectOld: object("a", 1), ObjectNew: object("a", 2)}, nil)
+		},
+		"replaced": func(l *Loop[*runtimetest.Widget]) {
+			l.interrupter().Update(t.Context(), event.UpdateEvent{ObjectOld: object("a", 1), ObjectNew: object("b", 1)}, nil)
+		},
+		"deleted": func(l *Loop[*runtimetest.Widget]) {
+			l.interrupter().Delete(t.Context(), event.DeleteEvent{Object: object("a", 1)}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &Loop[*runtimetest.Widget]{}
+			var got error
+			defer l.flights.start(key, func(err error) { got = err })()
+			l.flights.works(object("a", 1))
+			happen(l)
+			if !errors.Is(got, cause.Superseded) {
+				t.Errorf("cause %v", got)
+			}
+		})
+	}
+}
