@@ -34,8 +34,8 @@ func ExampleOperation_Do() {
 // The reserve is there when the work has used up its own share.
 func ExampleReconcile() {
 	b := budget.Reconcile{Total: 40 * time.Millisecond, Reserve: 20 * time.Millisecond}
-	work, cancel := b.Begin(context.Background())
-	defer cancel(nil)
+	work, done := b.Begin(context.Background())
+	defer done()
 	<-work.Done()
 	fmt.Println(context.Cause(work), errors.Is(work.Err(), context.DeadlineExceeded))
 
@@ -48,9 +48,9 @@ func ExampleReconcile() {
 	fmt.Println(status.Err())
 
 	// Where leadership was lost there is no reserve.
-	work, cancel = b.Begin(context.Background())
-	cancel(cause.LeadershipLost)
-	_, _, err = b.BeginStatus(work)
+	term, lose := context.WithCancelCause(context.Background())
+	lose(cause.LeadershipLost)
+	_, _, err = b.BeginStatus(term)
 	fmt.Println(err)
 	// Output:
 	// reconcile budget used up true

@@ -32,17 +32,11 @@ func (r Reconcile) Validate() error {
 	return nil
 }
 
-// Begin returns the context for the work: it ends with
-// cause.ReconcileDeadline when the work share is used up. The returned
-// function ends it early with another cause, and must be called, with nil, to
-// release it.
-func (r Reconcile) Begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	outer, cancel := context.WithCancelCause(ctx)
-	inner, release := context.WithTimeoutCause(outer, r.Work(), cause.ReconcileDeadline)
-	return inner, func(c error) {
-		cancel(c)
-		release()
-	}
+// Begin returns the context for the work. It ends with cause.ReconcileDeadline
+// when the work share is used up, or earlier together with ctx and with ctx's
+// cause. The returned function releases it.
+func (r Reconcile) Begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, r.Work(), cause.ReconcileDeadline)
 }
 
 // BeginStatus returns the context for writing the status of work that ran

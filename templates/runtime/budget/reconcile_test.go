@@ -17,8 +17,8 @@ var split = budget.Reconcile{Total: 20 * time.Second, Reserve: 5 * time.Second}
 func TestWorkEndsBeforeTheReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		ctx, cancel := split.Begin(t.Context())
-		defer cancel(nil)
+		ctx, release := split.Begin(t.Context())
+		defer release()
 		<-ctx.Done()
 		if worked := time.Since(start); worked != 15*time.Second {
 			t.Errorf("work ended after %s", worked)
@@ -29,9 +29,9 @@ func TestWorkEndsBeforeTheReserve(t *testing.T) {
 	})
 }
 
-func TestWorkEndsEarlyWithTheGivenCause(t *testing.T) {
+func TestWorkEndsWithItsParent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := split.Begin(t.Context())
+		ctx, cancel := begin(t.Context())
 		cancel(cause.Superseded)
 		if got := cause.Of(ctx); got != cause.Superseded || !errors.Is(ctx.Err(), context.Canceled) {
 			t.Errorf("cause %v, error %v", got, ctx.Err())
@@ -39,14 +39,21 @@ func TestWorkEndsEarlyWithTheGivenCause(t *testing.T) {
 	})
 }
 
+// begin is Begin with a function that ends the work early.
+func begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	work, release := split.Begin(ctx)
+	return work, func(reason error) { cancel(reason); release() }
+}
+
 // A parent with less time left keeps its own cause: WithTimeoutCause under it
 // is a plain child whose cause never fires.
 func TestAShorterParentWins(t *testing.T) {
 	parent := cause.Deadline("webhook_deadline", "webhook out of time")
-	for name, begin := range map[string]func(context.Context) context.Context{
+	for name, start := range map[string]func(context.Context) context.Context{
 		"reconcile": func(ctx context.Context) context.Context {
-			ctx, cancel := split.Begin(ctx)
-			t.Cleanup(func() { cancel(nil) })
+			ctx, release := split.Begin(ctx)
+			t.Cleanup(release)
 			return ctx
 		},
 		"operation": func(ctx context.Context) context.Context {
@@ -59,10 +66,10 @@ func TestAShorterParentWins(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, parent)
 				defer cancel()
-				child := begin(ctx)
-				start := time.Now()
+				child := start(ctx)
+				started := time.Now()
 				<-child.Done()
-				if took := time.Since(start); took != time.Second {
+				if took := time.Since(started); took != time.Second {
 					t.Errorf("lasted %s, longer than its parent", took)
 				}
 				if o := cause.Classify(child, nil); o.Cause != parent {
@@ -78,7 +85,7 @@ func TestStatusOutlivesTheWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				type key struct{}
-				work, cancel := split.Begin(context.WithValue(t.Context(), key{}, "kept"))
+				work, cancel := begin(context.WithValue(t.Context(), key{}, "kept"))
 				defer cancel(nil)
 				if reason == nil {
 					<-work.Done()
@@ -108,7 +115,7 @@ func TestStatusOutlivesTheWork(t *testing.T) {
 
 func TestNoStatusAfterAFencingCause(t *testing.T) {
 	for _, reason := range []*cause.Cause{cause.LeadershipLost, cause.TenantGone, cause.ShutdownEnded} {
-		work, cancel := split.Begin(t.Context())
+		work, cancel := begin(t.Context())
 		cancel(reason.With("detail"))
 		if _, _, err := split.BeginStatus(work); !errors.Is(err, reason) {
 			t.Errorf("%s: BeginStatus = %v", reason.Name(), err)
@@ -121,7 +128,7 @@ func TestAFenceForbidsTheStatus(t *testing.T) {
 		term, lose := context.WithCancelCause(t.Context())
 		tenant, leave := context.WithCancelCause(t.Context())
 		ctx := budget.WithFence(budget.WithFence(t.Context(), term), tenant)
-		work, cancel := split.Begin(ctx)
+		work, cancel := begin(ctx)
 		cancel(cause.Shutdown) // the work has ended for another, earlier reason
 
 		status, release, err := split.BeginStatus(work)

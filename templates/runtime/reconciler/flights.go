@@ -14,7 +14,7 @@ import (
 // runs one pass per object, so there is one flight per name.
 type flights struct {
 	mu      sync.Mutex
-	running map[types.NamespacedName]*flight
+	running map[types.NamespacedName]flight
 	ended   error // why no flight may go on, once there is a reason
 }
 
@@ -28,22 +28,24 @@ type flight struct {
 	generation int64
 }
 
-// start adds a pass that cancel ends, and returns the function that removes it.
-func (f *flights) start(key types.NamespacedName, cancel context.CancelCauseFunc) (done func()) {
+// start adds a pass that cancel ends. The caller must finish it.
+func (f *flights) start(key types.NamespacedName, cancel context.CancelCauseFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended != nil {
 		cancel(f.ended)
 	}
 	if f.running == nil {
-		f.running = make(map[types.NamespacedName]*flight)
+		f.running = make(map[types.NamespacedName]flight)
 	}
-	f.running[key] = &flight{cancel: cancel}
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.running, key)
-	}
+	f.running[key] = flight{cancel: cancel}
+}
+
+// finish removes a pass.
+func (f *flights) finish(key types.NamespacedName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.running, key)
 }
 
 // end ends all passes, and those yet to start, with reason.
@@ -63,15 +65,16 @@ func (f *flights) end(reason error) {
 func (f *flights) works(obj client.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fl := f.running[client.ObjectKeyFromObject(obj)]
-	if fl == nil {
+	key := client.ObjectKeyFromObject(obj)
+	fl, ok := f.running[key]
+	if !ok {
 		return
 	}
-	newer := fl.uid == obj.GetUID() && fl.generation > obj.GetGeneration()
-	fl.known, fl.uid, fl.generation = true, obj.GetUID(), obj.GetGeneration()
-	if newer {
+	if fl.uid == obj.GetUID() && fl.generation > obj.GetGeneration() {
 		fl.cancel(cause.Superseded)
 	}
+	fl.known, fl.uid, fl.generation = true, obj.GetUID(), obj.GetGeneration()
+	f.running[key] = fl
 }
 
 // changed tells of an object as an event shows it. A pass that works on an
@@ -79,11 +82,13 @@ func (f *flights) works(obj client.Object) {
 func (f *flights) changed(obj client.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fl := f.running[client.ObjectKeyFromObject(obj)]
+	key := client.ObjectKeyFromObject(obj)
+	fl, ok := f.running[key]
 	switch {
-	case fl == nil:
+	case !ok:
 	case !fl.known:
 		fl.uid, fl.generation = obj.GetUID(), obj.GetGeneration()
+		f.running[key] = fl
 	case fl.uid == obj.GetUID() && fl.generation < obj.GetGeneration():
 		fl.cancel(cause.Superseded)
 	}
@@ -93,7 +98,7 @@ func (f *flights) changed(obj client.Object) {
 func (f *flights) deleted(obj client.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fl := f.running[client.ObjectKeyFromObject(obj)]; fl != nil && fl.known && fl.uid == obj.GetUID() {
+	if fl := f.running[client.ObjectKeyFromObject(obj)]; fl.known && fl.uid == obj.GetUID() {
 		fl.cancel(cause.Superseded)
 	}
 }

@@ -52,14 +52,14 @@ func TestFlights(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			var f flights
-			done := f.start(key, cancel)
+			f.start(key, cancel)
 			for _, step := range test.steps {
 				step(&f)
 			}
 			if got := context.Cause(ctx); !errors.Is(got, test.want) {
 				t.Errorf("cause %v, want %v", got, test.want)
 			}
-			done()
+			f.finish(key)
 			if len(f.running) != 0 {
 				t.Errorf("%d flights left", len(f.running))
 			}
@@ -71,7 +71,7 @@ func TestFlightsAfterTheEnd(t *testing.T) {
 	var f flights
 	f.end(cause.Shutdown)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	defer f.start(types.NamespacedName{Name: "w"}, cancel)()
+	f.start(types.NamespacedName{Name: "w"}, cancel)
 	if got := cause.Of(ctx); got != cause.Shutdown {
 		t.Errorf("cause %v", got)
 	}

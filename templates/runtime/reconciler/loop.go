@@ -104,9 +104,12 @@ func (l *Loop[T]) readAbilities(limit budget.Reconcile) error {
 // cut off by the deadline of the work.
 func (l *Loop[T]) Budget(next chain.Func) chain.Func {
 	return func(ctx context.Context, req reconcile.Request) error {
-		ctx, cancel := l.budget.Begin(ctx)
-		defer cancel(nil)
-		defer l.flights.start(req.NamespacedName, cancel)()
+		ctx, end := context.WithCancelCause(ctx)
+		defer end(nil)
+		l.flights.start(req.NamespacedName, end)
+		defer l.flights.finish(req.NamespacedName)
+		ctx, release := l.budget.Begin(ctx)
+		defer release()
 		return next(ctx, req)
 	}
 }
@@ -117,7 +120,9 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 	if err != nil {
 		return unlessGone(ctx, err)
 	}
-	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("generation", obj.GetGeneration()))
+	if logger := log.FromContext(ctx); logger.Enabled() {
+		ctx = log.IntoContext(ctx, logger.WithValues("generation", obj.GetGeneration()))
+	}
 	if !obj.GetDeletionTimestamp().IsZero() {
 		return l.finalize(ctx, obj)
 	}
@@ -190,8 +195,10 @@ func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, after T, acti
 	}
 	if l.status != nil {
 		l.apply(v, after, before.GetGeneration())
-		if err := l.writeStatus(ctx, before, after); err != nil {
-			return failedWrite(v.err, err)
+		if l.status.Changed(before, after) {
+			if err := l.writeStatus(ctx, before, after); err != nil {
+				return failedWrite(v.err, err)
+			}
 		}
 	}
 	l.announce(v, before, action)

@@ -61,7 +61,7 @@ func hang(ctx context.Context, _ *widget) error {
 }
 
 // build makes the chain of a kind as generated code does.
-func build(t testing.TB, p *process, u reconciler.Interface[*widget]) (*reconciler.Loop[*widget], chain.Func) {
+func build(t testing.TB, p reconciler.Runtime, u reconciler.Interface[*widget]) (*reconciler.Loop[*widget], chain.Func) {
 	t.Helper()
 	loop, err := reconciler.New(p, kind(), u)
 	if err != nil {

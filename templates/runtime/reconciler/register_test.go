@@ -81,7 +81,7 @@ func TestTheInterrupterFeedsTheFlights(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := &Loop[*runtimetest.Widget]{}
 			var got error
-			defer l.flights.start(key, func(err error) { got = err })()
+			l.flights.start(key, func(err error) { got = err })
 			l.flights.works(object("a", 1))
 			happen(l)
 			if !errors.Is(got, cause.Superseded) {

@@ -33,6 +33,11 @@ type Writer[T client.Object] struct {
 // someone, so there is progress; the context bounds the rest.
 var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
 
+// Changed tells whether the status differs between two states of an object.
+func (w *Writer[T]) Changed(before, after T) bool {
+	return !reflect.DeepEqual(w.Status(before), w.Status(after))
+}
+
 // Write sends the difference between the status in before, as it was read, and
 // in after, as the pass left it. It reports whether anything was written, and
 // then after is what the API server answered.
@@ -41,7 +46,7 @@ var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
 // budget.Retryable takes for passing. An object that is gone, or has been
 // replaced by another of the same name, is nothing to write and no error.
 func (w *Writer[T]) Write(ctx context.Context, before, after T) (bool, error) {
-	if reflect.DeepEqual(w.Status(before), w.Status(after)) {
+	if !w.Changed(before, after) {
 		return false, nil
 	}
 	base, ours, err := w.decode(before, after)

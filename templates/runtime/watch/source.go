@@ -13,25 +13,25 @@ import (
 // opts. The client must read from the API server and not from a cache, as one
 // made by client.NewWithWatch does.
 func For(c client.WithWatch, list client.ObjectList, opts ...client.ListOption) Source {
-	return &source{client: c, list: list, opts: opts}
+	return &lister{client: c, list: list, opts: opts}
 }
 
-type source struct {
+type lister struct {
 	client client.WithWatch
 	list   client.ObjectList // an empty one, to be copied
 	opts   []client.ListOption
 }
 
-func (s *source) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+func (s *lister) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	list := s.list.DeepCopyObject().(client.ObjectList)
 	return list, s.client.List(ctx, list, s.with(o)...)
 }
 
-func (s *source) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (s *lister) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	return s.client.Watch(ctx, s.list.DeepCopyObject().(client.ObjectList), s.with(o)...)
 }
 
-func (s *source) with(o metav1.ListOptions) []client.ListOption {
+func (s *lister) with(o metav1.ListOptions) []client.ListOption {
 	// Limit and Continue are taken from here even where Raw has them.
 	raw := &client.ListOptions{Raw: &o, Limit: o.Limit, Continue: o.Continue}
 	return append(s.opts[:len(s.opts):len(s.opts)], raw)

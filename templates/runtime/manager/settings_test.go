@@ -1,0 +1,120 @@
+package manager_test
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
+)
+
+func TestEverythingFollowsFromTheReconcileTimeout(t *testing.T) {
+	tests := map[string]struct {
+		given manager.Settings
+		want  manager.Settings
+	}{
+		"nothing": {
+			manager.Settings{},
+			manager.Settings{ReconcileTimeout: 20 * time.Second, StatusReserve: 5 * time.Second, ShutdownTimeout: 25 * time.Second, PodGrace: 30 * time.Second},
+		},
+		"two minutes": {
+			manager.Settings{ReconcileTimeout: 2 * time.Minute},
+			manager.Settings{ReconcileTimeout: 2 * time.Minute, StatusReserve: 5 * time.Second, ShutdownTimeout: 125 * time.Second, PodGrace: 130 * time.Second},
+		},
+		"short and draining": {
+			manager.Settings{ReconcileTimeout: 2 * time.Second, DrainDelay: 1500 * time.Millisecond},
+			manager.Settings{
+				ReconcileTimeout: 2 * time.Second, StatusReserve: 500 * time.Millisecond, DrainDelay: 1500 * time.Millisecond,
+				ShutdownTimeout: 8500 * time.Millisecond, PodGrace: 14 * time.Second,
+			},
+		},
+		"all given": {
+			manager.Settings{ReconcileTimeout: time.Second, StatusReserve: 100 * time.Millisecond, DrainDelay: time.Second, ShutdownTimeout: 3 * time.Second, PodGrace: 4 * time.Second},
+			manager.Settings{ReconcileTimeout: time.Second, StatusReserve: 100 * time.Millisecond, DrainDelay: time.Second, ShutdownTimeout: 3 * time.Second, PodGrace: 4 * time.Second},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := test.given.Complete()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("settings (-want +got):\n%s", diff)
+			}
+			if again, err := got.Complete(); err != nil || again != got {
+				t.Errorf("completed again: %+v, %v", again, err)
+			}
+			if want := (budget.Reconcile{Total: got.ReconcileTimeout, Reserve: got.StatusReserve}); got.Budget() != want {
+				t.Errorf("budget %+v", got.Budget())
+			}
+		})
+	}
+}
+
+func TestContradictionsAreRefusedWithAReason(t *testing.T) {
+	tests := map[string]struct {
+		settings manager.Settings
+		want     []string
+	}{
+		"negative": {manager.Settings{DrainDelay: -time.Second}, []string{"--drain-delay -1s is negative"}},
+		"reserve eats the timeout": {
+			manager.Settings{ReconcileTimeout: time.Second, StatusReserve: time.Second}, []string{"leaves nothing", "--status-reserve"},
+		},
+		"reconcile outlasts the shutdown": {
+			manager.Settings{ReconcileTimeout: time.Minute, ShutdownTimeout: time.Minute},
+			[]string{"--reconcile-timeout 1m0s", "--shutdown-timeout 1m0s", "raise --shutdown-timeout"},
+		},
+		"draining leaves too little": {
+			manager.Settings{ReconcileTimeout: time.Minute, DrainDelay: 5 * time.Second, ShutdownTimeout: 62 * time.Second},
+			[]string{"--drain-delay 5s", "raise --shutdown-timeout"},
+		},
+		"pod killed before": {
+			manager.Settings{ReconcileTimeout: time.Minute, PodGrace: 30 * time.Second},
+			[]string{"--shutdown-timeout 1m5s", "grace period of 30s", "raise terminationGracePeriodSeconds"},
+		},
+		"fractional grace": {manager.Settings{PodGrace: 30*time.Second + time.Millisecond}, []string{"whole seconds"}},
+		"nameless lease":   {manager.Settings{LeaderElection: true}, []string{"LeaderElectionID"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := test.settings.Complete()
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not mention %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryDurationHasAFlag(t *testing.T) {
+	settings := manager.Settings{MetricsBindAddress: ":8443"}
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	settings.BindFlags(flags)
+	err := flags.Parse([]string{
+		"--reconcile-timeout=1m", "--status-reserve=2s", "--drain-delay=3s", "--shutdown-timeout=70s", "--pod-grace=80s",
+		"--metrics-secure", "--health-probe-bind-address=:8081", "--leader-elect", "--leader-elect-namespace=system",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := manager.Settings{
+		ReconcileTimeout: time.Minute, StatusReserve: 2 * time.Second, DrainDelay: 3 * time.Second,
+		ShutdownTimeout: 70 * time.Second, PodGrace: 80 * time.Second,
+		MetricsBindAddress: ":8443", MetricsSecure: true, ProbeBindAddress: ":8081",
+		LeaderElection: true, LeaderElectionNamespace: "system",
+	}
+	if diff := cmp.Diff(want, settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,99 @@
+package reconciler_test
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/go-logr/logr"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+// cached reads like the manager's client: a deep copy out of memory.
+type cached struct {
+	client.Client
+	stored *widget
+}
+
+func (c cached) Get(_ context.Context, _ client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+	*obj.(*widget) = *c.stored.DeepCopy()
+	return nil
+}
+
+// cachedProcess is a process whose client reads from memory.
+type cachedProcess struct {
+	*process
+	client client.Client
+}
+
+func (c cachedProcess) GetClient() client.Client { return c.client }
+
+// settled is an object that is in order, so that a pass writes nothing.
+func settled() *widget {
+	w := &widget{}
+	w.Name, w.Namespace, w.UID, w.Generation, w.ResourceVersion = "w", "default", "uid-1", 3, "7"
+	w.Labels = map[string]string{"app": "w"}
+	w.Status.ObservedGeneration, w.Status.Phase = 3, "Ready"
+	apimeta.SetStatusCondition(&w.Status.Conditions, metav1.Condition{
+		Type: "Ready", Status: metav1.ConditionTrue, Reason: "Reconciled", ObservedGeneration: 3,
+	})
+	return w
+}
+
+// pair returns a reconciler that finds everything in order, bare and with the
+// whole chain around it. The difference is what the runtime costs.
+func pair(t testing.TB) (bare, wrapped reconcile.Reconciler) {
+	store := cached{stored: settled()}
+	work := func(_ context.Context, w *widget) error { w.Status.Phase = "Ready"; return nil }
+	bare = reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		w := &widget{}
+		if err := store.Get(ctx, req.NamespacedName, w); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
+		return reconcile.Result{}, work(ctx, w)
+	})
+	_, wrapped = build(t, cachedProcess{process: runtimetest.NewProcess(t.Context(), limit), client: store}, user(work))
+	return bare, wrapped
+}
+
+func BenchmarkPass(b *testing.B) {
+	bare, wrapped := pair(b)
+	silent := log.IntoContext(b.Context(), logr.Discard())
+	zapped := log.IntoContext(b.Context(), zap.New(zap.WriteTo(io.Discard)))
+	for _, bench := range []struct {
+		name string
+		ctx  context.Context
+		r    reconcile.Reconciler
+	}{
+		{"bare", silent, bare},
+		{"wrapped", silent, wrapped},
+		{"wrapped and logging", zapped, wrapped},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bench.r.Reconcile(bench.ctx, request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestTheChainAllocatesLittle(t *testing.T) {
+	bare, wrapped := pair(t)
+	ctx := log.IntoContext(t.Context(), logr.Discard())
+	count := func(r reconcile.Reconciler) float64 {
+		return testing.AllocsPerRun(1000, func() { _, _ = r.Reconcile(ctx, request) })
+	}
+	if added := count(wrapped) - count(bare); added > 15 {
+		t.Errorf("the chain adds %.0f allocations to a pass, of at most 15", added)
+	}
+}
