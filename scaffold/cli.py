@@ -1,0 +1,273 @@
+"""The command line. The only module that prints or chooses an exit code.
+
+Handlers import what they need when they run, so that ``--help`` stays cheap
+and ``generate`` never loads copier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaffold import __version__
+from scaffold.errors import ScaffoldError, Several, StaleError, UsageError
+
+if TYPE_CHECKING:
+    from scaffold.generate import Outcome
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 misused."""
+    options = _parser().parse_args(arguments)
+    as_json = getattr(options, "json", False)
+    try:
+        handler: Handler = options.handler
+        return handler(options)
+    except ScaffoldError as error:
+        return _report(error, as_json)
+    except KeyboardInterrupt:
+        print("ctxscaffold: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except ModuleNotFoundError as error:
+        return _report(
+            ScaffoldError(
+                f"the Python package {error.name} is missing",
+                fix="install ctxscaffold into the environment of copier: "
+                "pip install ctxscaffold, or pipx inject copier ctxscaffold",
+            ),
+            as_json,
+        )
+    except Exception as error:
+        if os.environ.get("CTXSCAFFOLD_DEBUG"):
+            raise
+        return _report(
+            ScaffoldError(
+                f"internal fault: {type(error).__name__}: {error}",
+                fix="report it with the CRD; CTXSCAFFOLD_DEBUG=1 shows where it is",
+            ),
+            as_json,
+        )
+
+
+def _report(error: ScaffoldError, as_json: bool) -> int:
+    errors = error.errors if isinstance(error, Several) else (error,)
+    if as_json:
+        found = [{"what": e.what, "where": e.where, "fix": e.fix} for e in errors]
+        print(json.dumps({"errors": found}, indent=2))
+    else:
+        for one in errors:
+            print(f"ctxscaffold: {one}", file=sys.stderr)
+    return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ctxscaffold",
+        description="From CustomResourceDefinitions to a context-safe Go operator, "
+        "and back again after every CRD change.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    new = _command(commands, "new", _new, "start an operator from CRDs")
+    new.add_argument("dest", type=Path, metavar="DEST", help="folder to make")
+    new.add_argument(
+        "--crd",
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="a CRD file or a folder of them, - for standard input; repeatable",
+    )
+    new.add_argument(
+        "--module", metavar="PATH", help="Go module path (default: example.com/NAME)"
+    )
+    new.add_argument("--name", help="name of the operator (default: the folder's)")
+    new.add_argument(
+        "--no-webhooks", action="store_true", help="leave the admission webhooks out"
+    )
+
+    generate = _command(
+        commands, "generate", _generate, "bring the derived files in line with crds/"
+    )
+    _directory(generate)
+    generate.add_argument(
+        "--crd",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="copy this CRD file or folder into crds/ first, - for standard input; "
+        "repeatable",
+    )
+    generate.add_argument(
+        "--check", action="store_true", help="write nothing; fail if anything is stale"
+    )
+    generate.add_argument(
+        "--diff", action="store_true", help="write nothing; print what would change"
+    )
+    generate.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help="move the user files of a kind that is gone aside; repeatable",
+    )
+    generate.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="give up edits that were made to generated files",
+    )
+    generate.add_argument(
+        "--json", action="store_true", help="print the result as JSON"
+    )
+
+    update = _command(
+        commands, "update", _update, "merge the newest skeleton into the project"
+    )
+    _directory(update)
+
+    check = _command(
+        commands, "check", _check, "nothing stale, go build and go vet pass"
+    )
+    _directory(check)
+    return parser
+
+
+def _command(
+    commands: Any, name: str, handler: Handler, purpose: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dir",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the project's folder (default: this one)",
+    )
+
+
+def _new(options: argparse.Namespace) -> int:
+    from scaffold import project, settings
+
+    dest: Path = options.dest
+    name = options.name or dest.absolute().name
+    settings.check_name(name)
+    module = options.module or f"example.com/{name}"
+    settings.check_module(module)
+    outcome = project.new(
+        dest,
+        _sources(options.crd),
+        {
+            "project_name": name,
+            "module": module,
+            "webhooks": not options.no_webhooks,
+        },
+    )
+    kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)
+    print(f"made {dest}: {kinds}")
+    print(f"next: cd {dest} && make test")
+    return 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from scaffold.generate import generate, unified_diff
+
+    outcome = generate(
+        options.dir,
+        add=_sources(options.crd),
+        drop=options.drop,
+        overwrite=options.overwrite,
+        write=not (options.check or options.diff),
+    )
+    if options.json:
+        print(json.dumps(_as_json(outcome), indent=2))
+    elif options.diff:
+        sys.stdout.writelines(unified_diff(outcome.visible))
+    else:
+        _print_changes(outcome, options.check)
+    if options.check and outcome.changes:
+        if options.json:
+            return 1
+        raise StaleError(
+            f"{len(outcome.visible) or 1} files are not what crds/ asks for",
+            where=str(options.dir),
+            fix="run ctxscaffold generate and commit what it writes",
+        )
+    return 0
+
+
+def _update(options: argparse.Namespace) -> int:
+    from scaffold import project
+
+    conflicts = project.update(options.dir)
+    for path in conflicts:
+        print(f"conflict: {path}")
+    if conflicts:
+        raise ScaffoldError(
+            f"{len(conflicts)} files were changed both by you and by the template",
+            where=str(options.dir),
+            fix="settle the marked lines, then run ctxscaffold generate and commit",
+        )
+    print("up to date")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from scaffold.check import check
+
+    for step in check(options.dir):
+        print(f"ok: {step}", flush=True)
+    return 0
+
+
+def _sources(paths: Sequence[str]) -> list[Path | bytes]:
+    if list(paths).count("-") > 1:
+        raise UsageError(
+            "standard input (-) can be given once", fix="send all CRDs in one stream"
+        )
+    return [sys.stdin.buffer.read() if path == "-" else Path(path) for path in paths]
+
+
+def _verb(old: bytes | None, new: bytes | None) -> str:
+    if old is None:
+        return "create"
+    return "delete" if new is None else "update"
+
+
+def _as_json(outcome: Outcome) -> dict[str, object]:
+    return {
+        "kinds": [f"{kind.kind}.{kind.group}" for kind in outcome.kinds],
+        "changes": [
+            {"path": change.path, "action": _verb(change.old, change.new)}
+            for change in outcome.visible
+        ],
+        "left": list(outcome.beside),
+    }
+
+
+def _print_changes(outcome: Outcome, check: bool) -> None:
+    for change in outcome.visible:
+        print(f"{_verb(change.old, change.new)} {change.path}")
+    for path in outcome.beside:
+        print(f"left {path}: yours, though its kind is gone")
+    if not outcome.kinds:
+        print("crds/ holds no CustomResourceDefinition yet")
+    elif not outcome.changes:
+        print("nothing to do" if not check else "current")

@@ -1,0 +1,108 @@
+"""The operator as templates see it: kinds placed in the packages of a Go module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scaffold.crd.model import Kind, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One version of one kind."""
+
+    kind: Kind
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One Go package of API types: a group in one version.
+
+    ``dir`` is relative to the module root; ``alias`` is the import alias used
+    throughout emitted code.
+    """
+
+    group: str
+    name: str
+    package: str
+    dir: str
+    alias: str
+    import_path: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An API group with its packages, oldest first as the CRDs list them."""
+
+    name: str
+    dir: str
+    apis: tuple[Api, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Everything a template may print about the operator as a whole."""
+
+    name: str
+    module: str
+    options: frozenset[str]
+    kinds: tuple[Kind, ...]
+    groups: tuple[Group, ...]
+    _apis: dict[tuple[str, str], Api] = field(repr=False, compare=False)
+
+    def api(self, kind: Kind, version: Version) -> Api:
+        """Return the package that holds ``kind`` in ``version``."""
+        return self._apis[kind.group, version.name]
+
+    @property
+    def apis(self) -> tuple[Api, ...]:
+        """Every API package, by group and then version."""
+        return tuple(api for group in self.groups for api in group.apis)
+
+
+def place(
+    name: str, module: str, options: Iterable[str], kinds: tuple[Kind, ...]
+) -> Project:
+    """Lay ``kinds`` out in ``module``, groups and kinds in the order of their names."""
+    kinds = tuple(sorted(kinds, key=lambda kind: (kind.group, kind.kind)))
+    groups: list[Group] = []
+    apis: dict[tuple[str, str], Api] = {}
+    for group_name in dict.fromkeys(kind.group for kind in kinds):
+        inside = [kind for kind in kinds if kind.group == group_name]
+        versions = dict.fromkeys(
+            (version.name, version.package)
+            for kind in inside
+            for version in kind.versions
+        )
+        group_dir = inside[0].group_dir
+        for version_name, package in sorted(versions):
+            folder = f"api/{group_dir}/{package}"
+            apis[group_name, version_name] = Api(
+                group=group_name,
+                name=version_name,
+                package=package,
+                dir=folder,
+                alias=_alias(group_dir) + package,
+                import_path=f"{module}/{folder}",
+                members=tuple(
+                    Member(kind, version)
+                    for kind in inside
+                    for version in kind.versions
+                    if version.name == version_name
+                ),
+            )
+        groups.append(
+            Group(
+                name=group_name,
+                dir=group_dir,
+                apis=tuple(apis[group_name, item] for item, _ in sorted(versions)),
+            )
+        )
+    return Project(name, module, frozenset(options), kinds, tuple(groups), apis)
+
+
+def _alias(group_dir: str) -> str:
+    return "".join(char for char in group_dir if char.isalnum())

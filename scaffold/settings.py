@@ -1,0 +1,114 @@
+"""What a project says about itself: its answers file and the module line of go.mod."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from scaffold.errors import InputError, ProjectError
+
+ANSWERS = ".copier-answers.yml"
+# The yes-or-no questions of copier.yml that choose features.
+OPTIONS = frozenset({"webhooks"})
+
+_ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
+_MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one project.
+
+    ``options`` holds the names of the features that were asked for.
+    """
+
+    name: str
+    module: str
+    options: frozenset[str]
+
+
+def load(project: Path) -> Settings:
+    """Read the settings of ``project``. Raises :class:`ProjectError`."""
+    answers = _answers(project / ANSWERS)
+    name = str(answers.get("project_name", ""))
+    if not _NAME.fullmatch(name):
+        raise ProjectError(
+            f"project_name {name!r} is no DNS label",
+            where=str(project / ANSWERS),
+            fix="set it to lower-case letters, digits and hyphens, 52 at most",
+        )
+    module = _module_line(project / "go.mod") or str(answers.get("module", ""))
+    check_module(module, where=str(project / ANSWERS))
+    options = {option for option in OPTIONS if answers.get(option) is True}
+    return Settings(name, module, frozenset(options))
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`InputError` unless ``name`` can name Kubernetes objects."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name an operator: its objects need a DNS label",
+            fix="choose a folder name of lower-case letters, digits and hyphens, "
+            "52 at most, or give --name",
+        )
+
+
+def check_module(module: str, where: str | None = None) -> None:
+    """Raise :class:`InputError` unless ``module`` is a Go module path."""
+    if not _MODULE.fullmatch(module) or any(
+        part.endswith(".") or part in ("internal", "vendor")
+        for part in module.split("/")
+    ):
+        raise InputError(
+            f"{module!r} is no Go module path",
+            where=where,
+            fix="give one such as github.com/acme/widget-operator",
+        )
+
+
+def _answers(path: Path) -> Mapping[str, object]:
+    try:
+        answers = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ProjectError(
+            f"no ctxscaffold project here: there is no {ANSWERS}",
+            where=str(path.parent),
+            fix="name the project's folder, or start one with ctxscaffold new",
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ProjectError(
+            "the answers file is not YAML (a merge conflict left in it?)",
+            where=f"{path}:{mark.line + 1}" if mark else str(path),
+            fix=f"restore it with git checkout -- {ANSWERS}",
+        ) from error
+    if not isinstance(answers, dict):
+        raise ProjectError(
+            "the answers file holds no table",
+            where=str(path),
+            fix=f"restore it with git checkout -- {ANSWERS}",
+        )
+    return answers
+
+
+def _module_line(path: Path) -> str | None:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError("go.mod cannot be read", where=str(path)) from error
+    match = re.search(r'^module\s+"?([^\s"]+)"?', text, re.MULTILINE)
+    if match is None:
+        raise ProjectError(
+            "go.mod has no module line",
+            where=str(path),
+            fix="add one: module github.com/acme/widget-operator",
+        )
+    return match[1]
