@@ -59,7 +59,7 @@ func cachedAssets(needed []component) (assets, error) {
 	if err != nil {
 		return assets{}, err
 	}
-	name := fmt.Sprintf("%s-%s-%s", pins[kubernetes], runtime.GOOS, runtime.GOARCH)
+	name := fmt.Sprintf("%s-%s-%s", pins[kubernetesModule], runtime.GOOS, runtime.GOARCH)
 	found := assets{dir: filepath.Join(cache, "controlplane", name)}
 	found.missing = slices.DeleteFunc(slices.Clone(needed), func(c component) bool {
 		return pins.holds(found.path(c), c)

@@ -30,14 +30,14 @@ type component struct {
 
 var (
 	etcd              = component{"etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"}
-	apiServer         = component{"kube-apiserver", kubernetes + "/cmd/kube-apiserver", kubernetes}
-	controllerManager = component{"kube-controller-manager", kubernetes + "/cmd/kube-controller-manager", kubernetes}
-	kubectl           = component{"kubectl", kubernetes + "/cmd/kubectl", kubernetes}
+	apiServer         = component{"kube-apiserver", kubernetesModule + "/cmd/kube-apiserver", kubernetesModule}
+	controllerManager = component{"kube-controller-manager", kubernetesModule + "/cmd/kube-controller-manager", kubernetesModule}
+	kubectl           = component{"kubectl", kubernetesModule + "/cmd/kubectl", kubernetesModule}
 
 	allComponents = []component{etcd, apiServer, controllerManager, kubectl}
 )
 
-const kubernetes = "k8s.io/kubernetes"
+const kubernetesModule = "k8s.io/kubernetes"
 
 // componentsNamed returns the components with these names, or all of them for
 // none.
@@ -91,7 +91,7 @@ func (p pinned) holds(path string, c component) bool {
 // which their own build scripts set in the same way, and leaves out the symbol
 // tables, half of their size.
 func (p pinned) linkerFlags() string {
-	version := p[kubernetes]
+	version := p[kubernetesModule]
 	major, minor, _ := strings.Cut(strings.TrimPrefix(semver.MajorMinor(version), "v"), ".")
 	flags := []string{"-s", "-w"}
 	for _, set := range [][2]string{{"gitVersion", version}, {"gitMajor", major}, {"gitMinor", minor}} {

@@ -188,9 +188,14 @@ func isReady(ctx context.Context, client *http.Client, url string) bool {
 // stop ends the components, the last started first, and removes the temporary
 // state. It returns when none is running. It works at any stage of a start.
 func (c *controlPlane) stop() error {
+	end := (*process).stop
+	if slices.ContainsFunc(c.processes, (*process).hasEnded) {
+		// The others would wait for the one that is missing.
+		end = (*process).kill
+	}
 	var errs []error
 	for _, p := range slices.Backward(c.processes) {
-		errs = append(errs, p.stop())
+		errs = append(errs, end(p))
 	}
 	if c.port != nil {
 		c.port.release()

@@ -60,25 +60,45 @@ func startProcess(name, binary, dir string, args []string, ended chan<- *process
 	return p, nil
 }
 
-// stop ends the process and returns when it has ended. Its exit code does not
-// matter, a kill for want of an end does.
+// hasEnded reports whether the process has ended.
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop asks the process to end and returns when it has. Its exit code does not
+// matter, but it is an error if it has to be killed.
 func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
-		<-p.ended
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("stop %s: %w", p.name, err)
+	if err := p.send(syscall.SIGTERM); err != nil {
+		return err
 	}
 	select {
 	case <-p.ended:
 		return nil
 	case <-time.After(stopGrace):
+		return errors.Join(fmt.Errorf("%s did not stop within %s and was killed", p.name, stopGrace), p.kill())
 	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill %s: %w", p.name, err)
+}
+
+// kill ends the process at once and returns when it has ended.
+func (p *process) kill() error {
+	if err := p.send(syscall.SIGKILL); err != nil {
+		return err
 	}
 	<-p.ended
-	return fmt.Errorf("%s did not stop within %s and was killed", p.name, stopGrace)
+	return nil
+}
+
+// send signals the process, if it has not ended.
+func (p *process) send(signal syscall.Signal) error {
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %s to %s: %w", signal, p.name, err)
+	}
+	return nil
 }
 
 // died returns the error of a process that ended by itself.

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestControllerManager(t *testing.T) {
+	t.Parallel()
+	core := startRun(t, "--controller-manager").client(t).CoreV1()
+
+	t.Run("a quota has its status and refuses what is over it", func(t *testing.T) {
+		const counted = corev1.ResourceName("count/secrets")
+		quota := &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Name: "two"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{counted: resource.MustParse("2")}},
+		}
+		if _, err := core.ResourceQuotas("default").Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		create := func(name string, options metav1.CreateOptions) error {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			_, err := core.Secrets("default").Create(t.Context(), secret, options)
+			return err
+		}
+		for _, name := range []string{"first", "second"} {
+			if err := create(name, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "quota used up", func() (bool, error) {
+			found, err := core.ResourceQuotas("default").Get(t.Context(), "two", metav1.GetOptions{})
+			return err == nil && found.Status.Used.Name(counted, resource.DecimalSI).Value() == 2, err
+		})
+		// Admission watches the quota and may see its status a little later.
+		eventually(t, "third secret refused", func() (bool, error) {
+			err := create("third", metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			return apierrors.IsForbidden(err), err
+		})
+		if err := create("third", metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
+			t.Errorf("third secret: %v, want it refused", err)
+		}
+	})
+
+	t.Run("a deleted namespace goes, with what is in it", func(t *testing.T) {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "short-lived"}}
+		if _, err := core.Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		inside := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "inside"}}
+		if _, err := core.ConfigMaps("short-lived").Create(t.Context(), inside, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := core.Namespaces().Delete(t.Context(), "short-lived", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "namespace gone", func() (bool, error) {
+			_, err := core.Namespaces().Get(t.Context(), "short-lived", metav1.GetOptions{})
+			return apierrors.IsNotFound(err), err
+		})
+		left, err := core.ConfigMaps("short-lived").List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(left.Items) > 0 {
+			t.Errorf("left in the namespace: %v (%v)", left.Items, err)
+		}
+	})
+
+	t.Run("what a deleted object owns is collected, other objects are not", func(t *testing.T) {
+		create := func(name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
+			object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners}}
+			created, err := core.ConfigMaps("default").Create(t.Context(), object, metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return created
+		}
+		owner := create("owner")
+		create("owned", metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "owner", UID: owner.UID})
+		create("free")
+		if err := core.ConfigMaps("default").Delete(t.Context(), "owner", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "owned object gone", func() (bool, error) {
+			_, err := core.ConfigMaps("default").Get(t.Context(), "owned", metav1.GetOptions{})
+			return apierrors.IsNotFound(err), err
+		})
+		if _, err := core.ConfigMaps("default").Get(t.Context(), "free", metav1.GetOptions{}); err != nil {
+			t.Errorf("the free object: %v", err)
+		}
+	})
+}
