@@ -113,23 +113,6 @@ func TestBuildAfterOneThatWasKilled(t *testing.T) {
 	mustHoldOnlyEtcd(t, cache)
 }
 
-func TestInterruptedBuildCleansUp(t *testing.T) {
-	t.Parallel()
-	cache, bin, box := t.TempDir(), t.TempDir(), newMailbox(t)
-	script(t, filepath.Join(bin, "go"), "echo $$ > "+string(box)+"; exec sleep 1000\n")
-	cmd, stderr := builder(t, cache)
-	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
-	mustStart(t, cmd)
-	pid := box.receive(t)
-	mustSignal(t, cmd, syscall.SIGINT)
-	mustExit(t, cmd, stderr, exitFailure)
-	mustContain(t, stderr.String(), "interrupt")
-	mustBeGone(t, pid)
-	if left, err := filepath.Glob(filepath.Join(cache, "controlplane", "*", ".build-*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %q (%v)", left, err)
-	}
-}
-
 func TestBuildFailures(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

@@ -14,9 +14,7 @@ import (
 )
 
 // forwarded are the signals that exec passes on to its command.
-var forwarded = []os.Signal{
-	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
-}
+var forwarded = append([]os.Signal{syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}, stopSignals...)
 
 // execCommand runs a command with a control plane of its own and returns the
 // exit code of the command.
@@ -37,9 +35,12 @@ func execCommand(args []string) (code int, err error) {
 	if _, err := exec.LookPath(argv[0]); err != nil {
 		return 0, failure(err, "check the command after --")
 	}
+	// A signal that comes too late to interrupt the start goes to the command.
 	signals := make(chan os.Signal, len(forwarded))
 	signal.Notify(signals, forwarded...)
-	plane, err := launchUnlessSignalled(signals, opts)
+	ctx, started := signal.NotifyContext(context.Background(), stopSignals...)
+	defer started()
+	plane, err := launch(ctx, opts)
 	if err != nil {
 		return 0, err
 	}
@@ -48,29 +49,6 @@ func execCommand(args []string) (code int, err error) {
 	cmd.Env = environment(os.Environ(), plane.info)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return attend(cmd, signals, plane.ended)
-}
-
-// launchUnlessSignalled is launch that any signal interrupts.
-func launchUnlessSignalled(signals <-chan os.Signal, opts options) (*controlPlane, error) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	launched := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case s := <-signals:
-			cancel(fmt.Errorf("%s before the control plane was ready", s))
-		case <-launched:
-		}
-	}()
-	plane, err := launch(ctx, opts)
-	close(launched)
-	<-watched
-	if err == nil && ctx.Err() != nil {
-		return nil, errors.Join(context.Cause(ctx), plane.stop())
-	}
-	return plane, err
 }
 
 // environment returns environ with the variables that lead Kubernetes clients

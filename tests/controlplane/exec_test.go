@@ -62,7 +62,7 @@ func TestExecSignalledBeforeReady(t *testing.T) {
 	pids := fake.started(t)
 	mustSignal(t, cmd, syscall.SIGTERM)
 	mustExit(t, cmd, stderr, exitExecFailed)
-	mustContain(t, stderr.String(), "terminated before the control plane was ready")
+	mustContain(t, stderr.String(), "terminated signal received")
 	mustBeGone(t, pids...)
 }
 

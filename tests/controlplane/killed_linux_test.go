@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,38 +97,43 @@ func TestKilledExecTakesItsCommandAlong(t *testing.T) {
 
 func TestTiedToTheProgramNotToAThread(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("sleep", "1000")
-	cmd.SysProcAttr = ownGroup()
-	started := make(chan error)
-	go func() {
-		// The thread ends with the goroutine, which never unlocks it.
-		runtime.LockOSThread()
-		started <- startTied(cmd)
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	go func() { ended <- cmd.Wait() }()
-	// Some threads later the one above has gone.
-	for range 100 {
-		done := make(chan struct{})
-		go func() {
-			runtime.LockOSThread()
-			close(done)
-		}()
-		<-done
-	}
-	select {
-	case err := <-ended:
-		t.Fatalf("the child died with the thread: %v", err)
-	case <-time.After(100 * time.Millisecond): // there is no event for what does not happen
-	}
+	cmd, thread := startOnDyingThread(t)
+	eventually(t, "thread gone", func() (bool, error) {
+		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
+		return errors.Is(err, fs.ErrNotExist), err
+	})
+	// It has got the signal of its thread's death by now, if there is one.
 	if err := signalGroup(cmd.Process.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+	if err := cmd.Wait(); err == nil || err.Error() != "signal: terminated" {
 		t.Errorf("the child ended with %v", err)
+	}
+}
+
+// startOnDyingThread calls startTied on a thread that ends right after.
+func startOnDyingThread(t *testing.T) (cmd *exec.Cmd, thread int) {
+	t.Helper()
+	for {
+		cmd = exec.Command("sleep", "1000")
+		cmd.SysProcAttr = ownGroup()
+		started := make(chan error)
+		go func() {
+			runtime.LockOSThread() // and never unlocked: it goes with its goroutine
+			thread = unix.Gettid()
+			started <- startTied(cmd)
+		}()
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
+		if thread != os.Getpid() {
+			return cmd, thread
+		}
+		// The main thread alone does not end, and is not used again.
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
 	}
 }
 
@@ -161,6 +167,23 @@ func TestExecEndsWithTheControlPlane(t *testing.T) {
 	mustExit(t, cmd, stderr, exitExecFailed)
 	mustContain(t, stderr.String(), "etcd ended by itself: signal: killed")
 	mustBeGone(t, pid, server)
+}
+
+func TestInterruptedBuildCleansUp(t *testing.T) {
+	t.Parallel()
+	cache, bin, box := t.TempDir(), t.TempDir(), newMailbox(t)
+	script(t, filepath.Join(bin, "go"), fmt.Sprintf("sleep 1000 & echo $! > %s; wait\n", box))
+	cmd, stderr := builder(t, cache)
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	mustStart(t, cmd)
+	wait := watchEnds(t, []int{box.receive(t)}) // what go compiles with
+	mustSignal(t, cmd, syscall.SIGINT)
+	mustExit(t, cmd, stderr, exitFailure)
+	mustContain(t, stderr.String(), "interrupt")
+	wait()
+	if left, err := filepath.Glob(filepath.Join(cache, "controlplane", "*", ".build-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
 }
 
 // childNamed returns the id of a child process that runs a program of this name.

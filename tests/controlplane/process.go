@@ -19,6 +19,9 @@ const (
 	tailLines = 15
 )
 
+// stopSignals ask the program to clean up and end.
+var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+
 // process is a running component.
 type process struct {
 	name  string

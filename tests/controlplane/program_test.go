@@ -53,6 +53,7 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = ownGroup()
+	cmd.WaitDelay = 10 * time.Second // if what it leaves behind keeps its output open
 	return cmd, stderr
 }
 

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +73,7 @@ func runCommand(args []string) (err error) {
 	if err := opts.complete(); err != nil {
 		return err
 	}
-	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, restore := signal.NotifyContext(context.Background(), stopSignals...)
 	defer restore()
 	// A second Ctrl-C ends the program at once, and Linux its children with it.
 	context.AfterFunc(ctx, restore)
