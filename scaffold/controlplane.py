@@ -21,12 +21,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from scaffold import resources
 from scaffold.errors import ToolError
 
 Progress = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Ignore a line of progress."""
+
 
 _GO_DOWNLOADS = "https://go.dev/dl"
 _STOP_SECONDS = 60.0  # more than the program grants all its components together
@@ -85,7 +90,7 @@ def ensure_built(progress: Progress) -> Path:
 def control_plane(
     audit: Path | None = None,
     controller_manager: bool = False,
-    progress: Progress = lambda line: None,
+    progress: Progress = _silent,
 ) -> Iterator[ControlPlane]:
     """Run a control plane of one's own for the length of a ``with`` block.
 
@@ -123,6 +128,17 @@ def control_plane(
             raise
         if code := _stop(process):
             raise _fault(_text(messages), code)
+
+
+def main(arguments: Sequence[str], progress: Progress = _silent) -> NoReturn:
+    """Become the Go program, with these arguments: its help says which there are.
+
+    Does not return. Raises :class:`ToolError` if it cannot be built.
+    """
+    program = _program(progress)
+    argv = [program.name, *arguments]
+    # Replaced, not called: its signals and its exit code need no go-between.
+    os.execve(program, argv, _environment())  # noqa: S606 - a list, as for S603
 
 
 def _read_info(process: subprocess.Popen[str], messages: IO[str]) -> ControlPlane:

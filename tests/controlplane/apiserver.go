@@ -73,6 +73,8 @@ func apiServerArgs(url string, port int, auditLog string) []string {
 		"--allow-privileged",
 		// No controller makes the account that it would give to each pod.
 		"--disable-admission-plugins=ServiceAccount",
+		// At its end, watches are told; otherwise it waits for their clients to go.
+		"--shutdown-watch-termination-grace-period=1s",
 		// It serves itself alone; otherwise it waits at its end for others to notice.
 		"--endpoint-reconciler-type=none",
 	}

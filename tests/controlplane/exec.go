@@ -32,7 +32,8 @@ func execCommand(args []string) (code int, err error) {
 	if err := opts.complete(); err != nil {
 		return 0, err
 	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
 		return 0, failure(err, "check the command after --")
 	}
 	// A signal that comes too late to interrupt the start goes to the command.
@@ -45,9 +46,14 @@ func execCommand(args []string) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, plane.stop()) }()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = environment(os.Environ(), plane.info)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd := &exec.Cmd{
+		Path:   path,
+		Args:   argv,
+		Env:    environment(os.Environ(), plane.info),
+		Stdin:  os.Stdin,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+	}
 	return attend(cmd, signals, plane.ended)
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"syscall"
@@ -31,7 +30,7 @@ func TestReservedPort(t *testing.T) {
 		}
 		return failed
 	}}
-	listener, err := sharing.Listen(context.Background(), "tcp", address)
+	listener, err := sharing.Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatalf("the server cannot listen on it: %v", err)
 	}

@@ -13,7 +13,6 @@ import (
 
 const (
 	// stopGrace is how long a component may take to stop before it is killed.
-	// Nothing it holds outlives the control plane.
 	stopGrace = 10 * time.Second
 	// tailLines is how much of a log goes into an error.
 	tailLines = 15
@@ -36,22 +35,22 @@ type process struct {
 // the API server would send webhook calls through a proxy. The process is sent
 // to ended when it has ended.
 func startProcess(name, binary, dir string, args []string, ended chan<- *process) (*process, error) {
-	p := &process{
-		name:  name,
-		cmd:   exec.Command(binary, args...),
-		log:   filepath.Join(dir, name+".log"),
-		ended: make(chan struct{}),
-	}
+	p := &process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	output, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer output.Close()
-	p.cmd.Dir = dir
-	p.cmd.Env = []string{"HOME=" + dir}
-	p.cmd.Stdout, p.cmd.Stderr = output, output
-	// Ctrl-C in the terminal is for the program, which stops the components in order.
-	p.cmd.SysProcAttr = ownGroup()
+	p.cmd = &exec.Cmd{
+		Path:   binary,
+		Args:   append([]string{binary}, args...),
+		Dir:    dir,
+		Env:    []string{"HOME=" + dir},
+		Stdout: output,
+		Stderr: output,
+		// Ctrl-C in the terminal is for the program, which stops the components in order.
+		SysProcAttr: ownGroup(),
+	}
 	if err := startTied(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -73,8 +72,8 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// stop asks the process to end and returns when it has. Its exit code does not
-// matter, but it is an error if it has to be killed.
+// stop asks the process to end and returns when it has. One that does not is
+// killed, which harms nobody: its exit code does not matter, nor its data.
 func (p *process) stop() error {
 	if err := p.send(syscall.SIGTERM); err != nil {
 		return err
@@ -83,7 +82,8 @@ func (p *process) stop() error {
 	case <-p.ended:
 		return nil
 	case <-time.After(stopGrace):
-		return errors.Join(fmt.Errorf("%s did not stop within %s and was killed", p.name, stopGrace), p.kill())
+		fmt.Fprintf(os.Stderr, "controlplane: %s did not stop within %s and is killed\n", p.name, stopGrace)
+		return p.kill()
 	}
 }
 

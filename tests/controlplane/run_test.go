@@ -36,10 +36,12 @@ func TestRunStops(t *testing.T) {
 			if len(r.PIDs) != 3 {
 				t.Errorf("components %v, want three", r.PIDs)
 			}
-			if _, err := r.client(t).CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
-				t.Error(err)
+			watch, err := r.client(t).CoreV1().Namespaces().Watch(t.Context(), metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			stop(t, r)
+			defer watch.Stop()
+			stop(t, r) // with a client that does not go
 			mustExit(t, r.cmd, r.stderr, exitOK)
 			mustBeGone(t, r.pids()...)
 			if _, err := os.Stat(filepath.Dir(r.Kubeconfig)); !errors.Is(err, fs.ErrNotExist) {

@@ -76,7 +76,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 			etcd:      "trap '' TERM; while :; do sleep 0.05; done",
 			apiServer: forever,
 			args:      []string{"--start-timeout", "1s"},
-			want:      []string{"not ready after 1s", "etcd did not stop within 10s and was killed"},
+			want:      []string{"not ready after 1s", "etcd did not stop within 10s and is killed"},
 		},
 		"told to stop": {
 			etcd:      forever,
