@@ -69,7 +69,8 @@ const settle = 50 * time.Millisecond
 // counts even while ctx.Err() is still nil, which lasts until the runtime gets
 // to run the timer.
 //
-// Only if the context is alive does the error decide.
+// Only if the context is alive does the error decide, or if the context ended
+// without a cause and the error has one of the same sort.
 func Classify(ctx context.Context, err error) Outcome {
 	if why := ended(ctx); why != nil {
 		return fromContext(why, err)
@@ -113,6 +114,10 @@ func passed(ctx context.Context) bool {
 }
 
 func fromContext(why, err error) Outcome {
+	// A context that ended without a cause says less than an error with one.
+	if c, ok := errors.AsType[*Cause](err); ok && (why == context.Canceled || why == context.DeadlineExceeded) && errors.Is(c, why) {
+		return Outcome{Name: c.name, Err: c, Ended: true, Cause: c}
+	}
 	o := Outcome{Name: NameCanceled, Err: why, Ended: true}
 	switch c, ok := errors.AsType[*Cause](why); {
 	case ok:

@@ -76,6 +76,31 @@ func TestClassifyContextsWithoutACause(t *testing.T) {
 	}
 }
 
+// The outermost link sees a context that controller-runtime has cancelled
+// without a cause, and an error that knows better.
+func TestClassifyPrefersACauseToNone(t *testing.T) {
+	expired, cancel := context.WithTimeout(t.Context(), -1)
+	defer cancel()
+	tests := map[string]struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		"cancelled, error knows why":         {ended(t, nil), fmt.Errorf("pass: %w", cause.Shutdown), "shutdown"},
+		"expired, error knows why":           {expired, cause.OperationDeadline.With("bank"), "operation_deadline"},
+		"cancelled, error is of another end": {ended(t, nil), cause.OperationDeadline, cause.NameCanceled},
+		"expired, error is of another end":   {expired, cause.Shutdown, cause.NameDeadline},
+		"both know":                          {ended(t, cause.Superseded), cause.Shutdown, "superseded"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if o := cause.Classify(test.ctx, test.err); o.Name != test.want || o.OK() || !o.Ended {
+				t.Errorf("got %+v, want %s", o, test.want)
+			}
+		})
+	}
+}
+
 // late is a context whose deadline has passed while Err is still nil, as real
 // ones are until their timer gets to run.
 type late struct {

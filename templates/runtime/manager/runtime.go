@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,11 @@ type Runtime struct {
 	settings Settings
 	started  atomic.Bool
 	stopping context.Context // ends when the process is asked to stop
-	stop     context.CancelCauseFunc
+	endStop  context.CancelCauseFunc
 	cut      context.CancelCauseFunc // forbids all writing
+
+	mu     sync.Mutex
+	onStop []func(reason error) // nil once they have been called
 }
 
 // New makes a Runtime whose runnables get the values of ctx, the root context,
@@ -51,7 +55,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	}
 	r := &Runtime{settings: settings}
 	base := context.WithoutCancel(ctx)
-	r.stopping, r.stop = context.WithCancelCause(base)
+	r.stopping, r.endStop = context.WithCancelCause(base)
 	fence, cut := context.WithCancelCause(base)
 	r.cut = cut
 	base = budget.WithFence(base, fence)
@@ -80,6 +84,31 @@ func (r *Runtime) Budget() budget.Reconcile { return r.settings.Budget() }
 // Stopping returns a context that ends, with the cause, as soon as the process
 // is asked to stop: before the runnables are.
 func (r *Runtime) Stopping() context.Context { return r.stopping }
+
+// OnStop has f called, with the cause, when the process is asked to stop, before
+// anything is stopped because of it; at once if it has been asked already. f
+// must not block.
+func (r *Runtime) OnStop(f func(reason error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if reason := context.Cause(r.stopping); reason != nil {
+		f(reason)
+		return
+	}
+	r.onStop = append(r.onStop, f)
+}
+
+// stop tells everyone. Only then may their contexts be ended, which would not
+// give them the reason.
+func (r *Runtime) stop(reason error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endStop(reason)
+	for _, f := range r.onStop {
+		f(reason)
+	}
+	r.onStop = nil
+}
 
 // Start is Run. It hides the embedded manager's own Start, which knows nothing
 // of the order in which things end.

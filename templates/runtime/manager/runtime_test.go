@@ -180,6 +180,34 @@ func TestAPartThatFailsEndsTheProcess(t *testing.T) {
 	})
 }
 
+// Their contexts end without a cause, so those who want to know it must be told
+// before.
+func TestEverybodyIsToldBeforeTheyAreStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root, stop := context.WithCancel(t.Context())
+		r := start(t, root, Settings{}, nil)
+		var told []error
+		add(t, r, func(ctx context.Context) error {
+			r.OnStop(func(reason error) {
+				if ctx.Err() != nil {
+					t.Error("told too late")
+				}
+				told = append(told, reason)
+			})
+			stop()
+			<-ctx.Done()
+			r.OnStop(func(reason error) { told = append(told, reason) })
+			return nil
+		})
+		if err := r.Run(root); err != nil {
+			t.Error(err)
+		}
+		if len(told) != 2 || told[0] != cause.Shutdown || told[1] != cause.Shutdown {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 func TestStartIsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())

@@ -59,7 +59,7 @@ func pair(t testing.TB) (bare, wrapped reconcile.Reconciler) {
 		}
 		return reconcile.Result{}, work(ctx, w)
 	})
-	_, wrapped = build(t, cachedProcess{process: runtimetest.NewProcess(t.Context(), limit), client: store}, user(work))
+	_, wrapped = build(t, cachedProcess{process: runtimetest.NewProcess(limit), client: store}, user(work))
 	return bare, wrapped
 }
 

@@ -28,8 +28,9 @@ type Runtime interface {
 	GetEventRecorder(name string) recorder.EventRecorder
 	// Budget is the time a reconcile may take at most.
 	Budget() budget.Reconcile
-	// Stopping ends, with the cause, when the process is asked to stop.
-	Stopping() context.Context
+	// OnStop has f called, with the cause, when the process is asked to stop and
+	// before the controllers are stopped.
+	OnStop(f func(reason error))
 }
 
 // Loop is the reconciler of one kind. Its Reconcile and Observe are cores for a
@@ -67,7 +68,7 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if kind.Status != nil {
 		l.status = &status.Writer[T]{Client: l.client, Live: l.live, Status: kind.Status, Subresource: kind.StatusSubresource}
 	}
-	context.AfterFunc(rt.Stopping(), func() { l.flights.end(context.Cause(rt.Stopping())) })
+	rt.OnStop(l.flights.end)
 	return l, nil
 }
 

@@ -51,7 +51,7 @@ func TestNewRefusesWhatCannotBeKept(t *testing.T) {
 			if test.user == nil {
 				test.user = user(succeed)
 			}
-			_, err := reconciler.New(runtimetest.NewProcess(t.Context(), limit), k, test.user)
+			_, err := reconciler.New(runtimetest.NewProcess(limit), k, test.user)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one about %q", err, test.want)
 			}

@@ -72,7 +72,7 @@ func build(t testing.TB, p reconciler.Runtime, u reconciler.Interface[*widget]) 
 
 func start(t *testing.T, stored string) *process {
 	t.Helper()
-	p := runtimetest.NewProcess(t.Context(), limit)
+	p := runtimetest.NewProcess(limit)
 	p.Put(stored)
 	return p
 }

@@ -1,7 +1,6 @@
 package runtimetest
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
@@ -18,19 +17,20 @@ type Process struct {
 	Limit    budget.Reconcile
 	Recorder Recorder
 
-	stopping context.Context
-	stop     context.CancelCauseFunc
+	onStop []func(error)
 }
 
-// NewProcess returns a process that lives under ctx.
-func NewProcess(ctx context.Context, limit budget.Reconcile) *Process {
-	p := &Process{Server: &Server{}, Limit: limit}
-	p.stopping, p.stop = context.WithCancelCause(ctx)
-	return p
+// NewProcess returns a process whose reconciles take no longer than limit.
+func NewProcess(limit budget.Reconcile) *Process {
+	return &Process{Server: &Server{}, Limit: limit}
 }
 
 // Stop asks the process to stop.
-func (p *Process) Stop(reason error) { p.stop(reason) }
+func (p *Process) Stop(reason error) {
+	for _, f := range p.onStop {
+		f(reason)
+	}
+}
 
 // GetClient returns the server.
 func (p *Process) GetClient() client.Client { return p.Server }
@@ -44,8 +44,8 @@ func (p *Process) GetEventRecorder(string) recorder.EventRecorder { return &p.Re
 // Budget returns the limit.
 func (p *Process) Budget() budget.Reconcile { return p.Limit }
 
-// Stopping returns a context that ends with Stop.
-func (p *Process) Stopping() context.Context { return p.stopping }
+// OnStop has f called by Stop.
+func (p *Process) OnStop(f func(reason error)) { p.onStop = append(p.onStop, f) }
 
 // Recorder keeps events as text: type, reason, action and note.
 type Recorder struct {

@@ -1,0 +1,173 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/go-logr/logr"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+type widget = runtimetest.Widget
+
+// config connects to the API server of this test run.
+var config *rest.Config
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	server := &envtest.Environment{CRDDirectoryPaths: []string{"testdata"}, ErrorIfCRDPathMissing: true}
+	var err error
+	if config, err = server.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "start the API server:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the API server:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// direct returns a client without a cache.
+func direct(t testing.TB) client.Client {
+	t.Helper()
+	c, err := client.New(config, client.Options{Scheme: runtimetest.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+var names atomic.Int64
+
+// create stores w under a new name, in a namespace of its own kind of test.
+func create(t testing.TB, w *widget) *widget {
+	t.Helper()
+	w.Namespace, w.Name = "default", fmt.Sprintf("w%d", names.Add(1))
+	if err := direct(t).Create(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		c := direct(t)
+		_ = c.Patch(ctx, w, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))
+		_ = c.Delete(ctx, w)
+	})
+	return w
+}
+
+func get(t testing.TB, w *widget) *widget {
+	t.Helper()
+	stored := &widget{}
+	if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(w), stored); err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func ready(w *widget) metav1.Condition {
+	if c := apimeta.FindStatusCondition(w.Status.Conditions, reconciler.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// eventually waits until what holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in 20s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func kind() reconciler.Kind[*widget] {
+	return reconciler.Kind[*widget]{
+		Name:                  "widget",
+		New:                   func() *widget { return &widget{} },
+		Status:                func(w *widget) any { return &w.Status },
+		StatusSubresource:     true,
+		Conditions:            func(w *widget) *[]metav1.Condition { return &w.Status.Conditions },
+		SetObservedGeneration: func(w *widget, g int64) { w.Status.ObservedGeneration = g },
+		Finalizer:             runtimetest.Finalizer,
+	}
+}
+
+// user is a user's reconciler without optional abilities.
+type user func(context.Context, *widget) error
+
+func (u user) ReconcileKind(ctx context.Context, w *widget) error { return u(ctx, w) }
+
+// operator is a running operator.
+type operator struct {
+	runtime *manager.Runtime
+	stop    context.CancelFunc
+	done    chan error
+}
+
+// run starts an operator of widgets that ends with the test.
+func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler.Interface[*widget], links ...chain.Link) *operator {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
+	rt, err := manager.New(ctx, cfg, manager.Options{
+		Scheme: runtimetest.Scheme(), Settings: settings,
+		Configure: func(o *ctrl.Options) { o.Controller.SkipNameValidation = new(true) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop, err := reconciler.New(rt, kind(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loop.Register(rt, chain.Wrap(loop.Reconcile, append(links, loop.Budget)...)); err != nil {
+		t.Fatal(err)
+	}
+	o := &operator{runtime: rt, stop: stop, done: make(chan error, 1)}
+	go func() { o.done <- rt.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case err := <-o.done:
+			if err != nil {
+				t.Errorf("operator ended with: %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("operator does not end")
+		}
+	})
+	return o
+}
+
+// end stops the operator and returns what Run returned and how long it took.
+func (o *operator) end() (time.Duration, error) {
+	begin := time.Now()
+	o.stop()
+	err := <-o.done
+	o.done <- nil // for the cleanup
+	return time.Since(begin), err
+}
