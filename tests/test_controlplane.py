@@ -86,6 +86,8 @@ def test_block_has_a_control_plane_and_stops_it() -> None:
     with control_plane() as plane:
         assert set(plane.pids) == {"etcd", "kube-apiserver"}
         assert plane.audit_log is None
+        # Control-C at this process's terminal does not reach it.
+        assert os.getsid(plane.pids["etcd"]) != os.getsid(0)
         version = json.loads(kubectl(plane, "get", "--raw", "/version"))
         assert version["gitVersion"] in plane.assets.name
         assert kubectl(plane, "cluster-info").count(plane.url) == 1
@@ -293,31 +295,35 @@ def exit_code(pid: int) -> int:
 
 
 INTERRUPTS = """
-import signal, sys
+import os, signal, sys
+if sys.argv[1] == "alone":
+    os.setpgid(0, 0)
 count = 0
 def interrupted(*_):
     global count
     count += 1
     print("interrupted", flush=True)
-def terminated(*_):
-    sys.exit(10 + count)
 signal.signal(signal.SIGINT, interrupted)
-signal.signal(signal.SIGTERM, terminated)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(10 + count))
 print("ready", flush=True)
 while True:
     signal.pause()
 """
 
 
-def test_control_c_at_a_terminal_reaches_the_command_once() -> None:
-    command = ("exec", "--", sys.executable, "-c", INTERRUPTS)
+@pytest.mark.parametrize(("group", "count"), [("shared", 1), ("alone", 0)])
+def test_control_c_at_a_terminal_is_not_passed_on(group: str, count: int) -> None:
+    """It reaches the command by itself: twice would be taken for impatience.
+
+    Only what is passed on reaches a command that has left the terminal's group.
+    """
+    command = ("exec", "--", sys.executable, "-c", INTERRUPTS, group)
     with terminal(*FRONT_DOOR, *command) as (pid, master):
         read_until(master, "ready")
         os.write(master, b"\x03")
-        read_until(master, "interrupted")
-        # Signals are passed on in their order: a second interrupt would be first.
+        read_until(master, "interrupted" if count else "^C")
         os.kill(pid, signal.SIGTERM)
-        assert exit_code(pid) == 11
+        assert exit_code(pid) == 10 + count
 
 
 def test_run_at_a_terminal_lasts_until_control_c() -> None:
