@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scaffold.crd import names
+from scaffold.crd import names, package, residual
 from scaffold.crd.document import Document
-from scaffold.crd.model import Column, Conversion, Kind, Scale, Version
+from scaffold.crd.model import Code, Column, Conversion, Kind, Scale, Version
+from scaffold.crd.package import Member
+from scaffold.errors import InputError, ScaffoldError, raise_all
 
 
 def kinds(crds: Sequence[tuple[Document, dict[str, Any]]]) -> tuple[Kind, ...]:
@@ -16,19 +18,92 @@ def kinds(crds: Sequence[tuple[Document, dict[str, Any]]]) -> tuple[Kind, ...]:
     groups = sorted({group for _, group in keys})
     dirs = dict(zip(groups, names.group_dirs(groups), strict=True))
     packages = names.package_names(keys)
+    go_names = _go_names(crds)
+    codes = _codes(crds, packages, go_names)
     return tuple(
-        _kind(source, crd, package, dirs[crd["spec"]["group"]])
-        for (source, crd), package in zip(crds, packages, strict=True)
+        _kind(source, crd, package, dirs[crd["spec"]["group"]], go_name, code)
+        for (source, crd), package, go_name, code in zip(
+            crds, packages, go_names, codes, strict=True
+        )
     )
 
 
-def _kind(source: Document, crd: dict[str, Any], package: str, group_dir: str) -> Kind:
+def _go_names(crds: Sequence[tuple[Document, dict[str, Any]]]) -> list[str]:
+    """Return the Go type name of each kind, distinct within a group."""
+    errors: list[ScaffoldError] = []
+    seen: dict[tuple[str, str], str] = {}
+    chosen = []
+    for source, crd in crds:
+        kind, group = crd["spec"]["names"]["kind"], crd["spec"]["group"]
+        name = names.kind_identifier(kind)
+        other = seen.setdefault((group, name), kind)
+        if other != kind:
+            errors.append(
+                InputError(
+                    f"kinds {other} and {kind} of group {group} are both {name} in Go",
+                    where=source.where("spec", "names", "kind"),
+                    fix="put one of them into another project",
+                )
+            )
+        chosen.append(name)
+    raise_all(errors)
+    return chosen
+
+
+def _codes(
+    crds: Sequence[tuple[Document, dict[str, Any]]],
+    packages: Sequence[str],
+    go_names: Sequence[str],
+) -> list[dict[str, tuple[Member, Code]]]:
+    """Return the code of each kind by version name; packages are written whole."""
+    codes: list[dict[str, tuple[Member, Code]]] = [{} for _ in crds]
+    shared: dict[tuple[str, str], list[int]] = {}
+    reserved: dict[str, set[str]] = {}
+    # Members in the order of their files, which is the order of their packages.
+    for index in sorted(range(len(crds)), key=lambda index: packages[index]):
+        spec = crds[index][1]["spec"]
+        reserved.setdefault(spec["group"], set()).update(
+            (go_names[index], f"{go_names[index]}List")
+        )
+        for version in spec["versions"]:
+            shared.setdefault((spec["group"], version["name"]), []).append(index)
+    for (group, version_name), indices in shared.items():
+        members = [
+            Member(go_names[index], crds[index][1], version_name) for index in indices
+        ]
+        package.write(members, reserved[group])
+        deepcopy = package.copies(names.version_package(version_name), members)
+        first_open = next((m for m in members if m.is_open), None)
+        for index, member in zip(indices, members, strict=True):
+            code = Code(
+                imports=tuple(member.imports),
+                blocks=tuple(member.blocks),
+                json_helpers=member is first_open,
+                deepcopy=deepcopy,
+            )
+            codes[index][version_name] = member, code
+    return codes
+
+
+def _kind(
+    source: Document,
+    crd: dict[str, Any],
+    package_name: str,
+    group_dir: str,
+    go_name: str,
+    code: dict[str, tuple[Member, Code]],
+) -> Kind:
     spec = crd["spec"]
     called = spec["names"]
     kind = called["kind"]
+    made = residual.regenerated(
+        crd,
+        go_name,
+        [(version, code[version["name"]][0].schema) for version in spec["versions"]],
+    )
     return Kind(
         group=spec["group"],
-        name=names.kind_identifier(kind),
+        name=go_name,
         kind=kind,
         plural=called["plural"],
         singular=called.get("singular") or kind.lower(),
@@ -37,10 +112,13 @@ def _kind(source: Document, crd: dict[str, Any], package: str, group_dir: str) -
         short_names=tuple(called.get("shortNames") or ()),
         categories=tuple(called.get("categories") or ()),
         crd_name=crd["metadata"]["name"],
-        package=package,
+        package=package_name,
         group_dir=group_dir,
         conversion=_conversion(spec.get("conversion") or {}),
-        versions=tuple(_version(version) for version in spec["versions"]),
+        versions=tuple(
+            _version(version, *code[version["name"]]) for version in spec["versions"]
+        ),
+        residual=residual.patch(made, crd),
         document=crd,
         source=(source.name, source.line + source.first),
     )
@@ -54,7 +132,8 @@ def _conversion(conversion: dict[str, Any]) -> Conversion:
     )
 
 
-def _version(version: dict[str, Any]) -> Version:
+def _version(version: dict[str, Any], member: Member, code: Code) -> Version:
+    types = member.field_types()
     schema = version["schema"]["openAPIV3Schema"]
     properties = schema.get("properties") or {}
     subresources = version.get("subresources") or {}
@@ -72,10 +151,11 @@ def _version(version: dict[str, Any]) -> Version:
         selectable_fields=tuple(
             field["jsonPath"] for field in version.get("selectableFields") or ()
         ),
-        conditions=False,
-        observed_generation="",
-        spec_type="",
-        status_type="",
+        conditions=types.get("status.conditions") == "[]metav1.Condition",
+        observed_generation=types.get("status.observedGeneration", ""),
+        spec_type=types.get("spec", ""),
+        status_type=types.get("status", ""),
+        code=code,
         schema=schema,
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
+
+from scaffold.crd import yamltext
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,22 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """The Go of one kind in one version, ready to be printed.
+
+    ``imports`` are import specs; ``blocks`` are declarations, the kind first.
+    ``json_helpers`` says that this file declares what open structs of its
+    package call. ``deepcopy`` is the deepcopy file of the whole package, the
+    same for all kinds in it.
+    """
+
+    imports: tuple[str, ...]
+    blocks: tuple[str, ...]
+    json_helpers: bool
+    deepcopy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One version of a kind.
 
@@ -62,6 +81,7 @@ class Version:
     observed_generation: str
     spec_type: str
     status_type: str
+    code: Code = field(repr=False, compare=False)
     schema: dict[str, Any] = field(repr=False, compare=False)
 
 
@@ -73,7 +93,9 @@ class Kind:
     cannot have it). ``package`` is the Go package of its controller and
     ``group_dir`` the folder of its group; both are unique in a project.
     ``document`` is the CRD as it is to be applied: without status and without
-    what the API server adds. ``source`` is where it was read: file and line.
+    what the API server adds. ``residual`` is the JSON patch that turns what
+    controller-gen makes of the emitted types into that document. ``source`` is
+    where the CRD was read: file and line.
     """
 
     group: str
@@ -90,6 +112,7 @@ class Kind:
     group_dir: str
     conversion: Conversion
     versions: tuple[Version, ...]
+    residual: tuple[dict[str, Any], ...] = field(repr=False)
     document: dict[str, Any] = field(repr=False, compare=False)
     source: tuple[str, int] = field(repr=False, compare=False)
 
@@ -105,5 +128,20 @@ class Kind:
 
     @property
     def file(self) -> str:
-        """The kind in lower case, as it stands in file names."""
+        """The kind as it stands in file names."""
         return self.package
+
+    @property
+    def registers_as_named(self) -> bool:
+        """Whether Go's names are the API's, so that a scheme can guess them."""
+        return self.name == self.kind and self.list_kind == f"{self.kind}List"
+
+    @property
+    def yaml(self) -> str:
+        """The CRD as YAML text."""
+        return yamltext.dump(self.document)
+
+    @property
+    def residual_json(self) -> str:
+        """The residual patch as JSON text."""
+        return json.dumps(self.residual, indent=2, sort_keys=True) + "\n"

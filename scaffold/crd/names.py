@@ -160,3 +160,73 @@ def _distinct(spellings: Sequence[tuple[str, ...]], taken: frozenset[str]) -> li
 def _identifier(text: str) -> str:
     name = re.sub(r"[^a-z0-9]", "", text.lower())
     return f"x{name}" if name[:1].isdigit() else name
+
+
+_SYMBOLS = {
+    "!": "Not",
+    "#": "Hash",
+    "$": "Dollar",
+    "%": "Percent",
+    "&": "And",
+    "*": "Star",
+    "+": "Plus",
+    "-": "Minus",
+    ".": "Dot",
+    "/": "Slash",
+    ":": "Colon",
+    "<": "Less",
+    "=": "Equal",
+    ">": "Greater",
+    "?": "Question",
+    "@": "At",
+    "\\": "Backslash",
+    "^": "Caret",
+    "_": "Underscore",
+    "|": "Or",
+    "~": "Tilde",
+}
+
+
+def spelled(text: str) -> str:
+    """Return an exported identifier for any text: its words, or its symbols' names."""
+    if name := exported(text):
+        return name
+    if not text:
+        return "Empty"
+    return "".join(_SYMBOLS.get(char, f"U{ord(char):04X}") for char in text[:8])
+
+
+def fields(json_names: Sequence[str], reserved: frozenset[str]) -> dict[str, str]:
+    """Return the Go field name of each JSON name of one object.
+
+    Of names that Go spells alike (``jwksUri``, ``jwks_uri``) the camelCase one
+    keeps the name; the others, in order, get a number.
+    """
+    chosen: dict[str, str] = {}
+    taken = set(reserved)
+    ordered = sorted(json_names, key=lambda name: (not name.isalnum(), name))
+    for json_name in ordered:
+        chosen[json_name] = _free(spelled(json_name), taken)
+        taken.add(chosen[json_name])
+    return chosen
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}{count}"
+    return name
+
+
+def constants(type_name: str, values: Sequence[str], taken: set[str]) -> dict[str, str]:
+    """Return the constant's name for each value of an enum, marking them taken.
+
+    ``running`` and ``Running`` differ in Go by a number behind the second.
+    """
+    chosen: dict[str, str] = {}
+    for value in dict.fromkeys(values):
+        name = _free(type_name + spelled(value), taken)
+        taken.add(name)
+        chosen[name] = value
+    return chosen

@@ -23,10 +23,11 @@ type request struct {
 
 // commands maps a command's name to its implementation.
 var commands = map[string]func(json.RawMessage) (any, error){
-	"yaml":     readYAML,
-	"validate": validateCRD,
-	"objects":  validateObjects,
-	"go":       parseGo,
+	"yaml":       readYAML,
+	"validate":   validateCRD,
+	"objects":    validateObjects,
+	"go":         parseGo,
+	"regenerate": regenerate,
 }
 
 func main() {

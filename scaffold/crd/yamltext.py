@@ -1,0 +1,101 @@
+"""Plain data as YAML text that every reader understands alike.
+
+Block style, keys sorted, strings quoted wherever any version of YAML could
+take them for something else; several lines become a literal block.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scaffold.crd.numbers import format_number
+
+_PLAIN = re.compile(r"[A-Za-z_/][\w./()+*=;<>-]*(?:[ :][\w./()+*=;<>-]+)*", re.ASCII)
+_WORDS = frozenset(
+    {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+)
+# YAML readers allow a key of one line up to 1,024 characters.
+_LONG_KEY = 1000
+_BLOCK = re.compile(
+    "[^\n\x20-\x7e\xa1-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+_ESCAPE = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def dump(value: Any) -> str:
+    """Return a JSON value as a YAML document, without ``---``."""
+    return "\n".join(_lines(value, "")) + "\n"
+
+
+def _lines(value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            text = scalar(key)
+            if len(text.encode()) > _LONG_KEY:
+                yield f"{indent}? {text}"
+                text = ""
+            yield from _entry(f"{indent}{text}:", value[key], indent)
+    elif isinstance(value, list) and value:
+        for item in value:
+            yield from _item(item, indent)
+    else:
+        yield indent + scalar(value)
+
+
+def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        yield head
+        yield from _lines(value, indent + "  ")
+    elif isinstance(value, list) and value:
+        yield head
+        yield from _lines(value, indent)
+    elif isinstance(value, str) and "\n" in value and _is_literal(value):
+        yield from _literal(head, value, indent + "  ")
+    else:
+        yield f"{head} {scalar(value)}"
+
+
+def _item(value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, dict | list) and value:
+        first, *rest = _lines(value, indent + "  ")
+        yield f"{indent}- {first[len(indent) + 2:]}"
+        yield from rest
+    elif isinstance(value, str) and "\n" in value and _is_literal(value):
+        yield from _literal(f"{indent}-", value, indent + "  ")
+    else:
+        yield f"{indent}- {scalar(value)}"
+
+
+def _is_literal(text: str) -> bool:
+    body = text.removesuffix("\n")
+    return (
+        bool(body)
+        and not body.endswith("\n")
+        and body[0] not in " \n"
+        and not _BLOCK.search(text)
+    )
+
+
+def _literal(head: str, text: str, indent: str) -> Iterator[str]:
+    yield f"{head} {'|' if text.endswith(chr(10)) else '|-'}"
+    for line in text.removesuffix("\n").split("\n"):
+        yield indent + line if line else ""
+
+
+def scalar(value: Any) -> str:
+    """Return one line of YAML for a scalar or an empty collection."""
+    if isinstance(value, str):
+        if len(value) < 120 and value.lower() not in _WORDS and _PLAIN.fullmatch(value):
+            return value
+        text = json.dumps(value, ensure_ascii=False)
+        return _ESCAPE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return format_number(value)
+    return "{}" if isinstance(value, dict) else "[]"
