@@ -10,13 +10,13 @@ import (
 )
 
 // Operation is a named budget for something done within a reconcile or a
-// request. The zero Attempt and Backoff mean one attempt without a limit of
-// its own. An Operation is a value: declare it once, use it from many
-// goroutines.
+// request. The zero value is one attempt in whatever time there is. An
+// Operation is a value: declare it once, use it from many goroutines.
 type Operation struct {
 	// Name says what is done, in a few words; it becomes part of causes.
 	Name string
-	// Timeout is the time for all attempts together.
+	// Timeout is the time for all attempts together, 0 for no limit but the
+	// parent's.
 	Timeout time.Duration
 	// Attempt is the time for each attempt, 0 for no limit but Timeout.
 	Attempt time.Duration
@@ -28,6 +28,9 @@ type Operation struct {
 // cause.OperationDeadline after Timeout, or earlier together with ctx and with
 // ctx's cause. The returned function releases it.
 func (o Operation) Begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
 	return context.WithTimeoutCause(ctx, o.Timeout, cause.OperationDeadline.With(o.Name+", "+o.Timeout.String()))
 }
 
@@ -66,10 +69,13 @@ func (o Operation) try(ctx context.Context, f func(context.Context) error) error
 }
 
 func (o Operation) failed(attempt int, err error) error {
-	if attempt == 1 {
-		return fmt.Errorf("%s: %w", o.Name, err)
+	if attempt > 1 {
+		err = fmt.Errorf("attempt %d: %w", attempt, err)
 	}
-	return fmt.Errorf("%s: attempt %d: %w", o.Name, attempt, err)
+	if o.Name == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", o.Name, err)
 }
 
 // errNoTime says that waiting for the next attempt would outlast the budget.

@@ -159,6 +159,18 @@ func TestOperationNamesItself(t *testing.T) {
 	})
 }
 
+func TestTheZeroOperationHasItsParentsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Hour, cause.ReconcileDeadline)
+		defer cancel()
+		calls, start := 0, time.Now()
+		err := budget.Operation{}.Do(ctx, func(ctx context.Context) error { calls++; return hang(ctx) })
+		if took := time.Since(start); !errors.Is(err, cause.ReconcileDeadline) || took != time.Hour || calls != 1 {
+			t.Errorf("error %v after %s and %d calls", err, took, calls)
+		}
+	})
+}
+
 func TestBackoffDelays(t *testing.T) {
 	b := budget.Backoff{Base: 100 * time.Millisecond, Max: time.Second}
 	for attempt, full := range map[int]time.Duration{

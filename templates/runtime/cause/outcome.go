@@ -51,8 +51,14 @@ type Namer interface {
 // OK tells whether the operation succeeded.
 func (o Outcome) OK() bool { return o.Err == nil }
 
-// Expired tells whether time ran out.
-func (o Outcome) Expired() bool { return errors.Is(o.Err, context.DeadlineExceeded) }
+// Expired tells whether time ran out, here or at the other end.
+func (o Outcome) Expired() bool {
+	switch o.Name {
+	case NameClientLimiter, NameAPITimeout, NameTimeout:
+		return true
+	}
+	return errors.Is(o.Err, context.DeadlineExceeded)
+}
 
 // Interrupted tells whether the operation was cancelled before it was done.
 func (o Outcome) Interrupted() bool { return errors.Is(o.Err, context.Canceled) }

@@ -160,6 +160,9 @@ func TestClassifyReadsTheErrorOfALiveContext(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	limited := fmt.Errorf("client rate limiter Wait returned an error: %w", limiter.Wait(short))
+	expired := map[string]bool{
+		"operation_deadline": true, cause.NameDeadline: true, cause.NameClientLimiter: true, cause.NameAPITimeout: true, cause.NameTimeout: true,
+	}
 	tests := map[string]struct {
 		err  error
 		want string
@@ -185,8 +188,8 @@ func TestClassifyReadsTheErrorOfALiveContext(t *testing.T) {
 			if o.Name != test.want {
 				t.Errorf("Name = %q, want %q (error %v)", o.Name, test.want, test.err)
 			}
-			if !errors.Is(o.Err, test.err) || o.Ended {
-				t.Errorf("got %+v", o)
+			if !errors.Is(o.Err, test.err) || o.Ended || o.Expired() != expired[test.want] {
+				t.Errorf("got %+v, expired %t", o, o.Expired())
 			}
 		})
 	}

@@ -40,8 +40,8 @@ func (f Func) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.R
 	if err == nil {
 		return reconcile.Result{}, nil
 	}
-	if cut, ok := errors.AsType[*cutShort](err); ok {
-		log.FromContext(ctx).V(1).Info("Reconcile cut short", "cause", cut.Error())
+	if IsCutShort(err) {
+		log.FromContext(ctx).V(1).Info("Reconcile cut short", "cause", err.Error())
 		return reconcile.Result{}, nil
 	}
 	if later, ok := requeue.AsLater(err); ok {
@@ -61,6 +61,12 @@ func CutShort(err error) error {
 		return nil
 	}
 	return &cutShort{err}
+}
+
+// IsCutShort tells whether err is, or wraps, one made by [CutShort].
+func IsCutShort(err error) bool {
+	_, ok := errors.AsType[*cutShort](err)
+	return ok
 }
 
 type cutShort struct{ err error }

@@ -60,6 +60,9 @@ func TestCutShortKeepsTheCause(t *testing.T) {
 	if !errors.Is(err, cause.Superseded) || cause.Classify(t.Context(), err).Cause != cause.Superseded {
 		t.Errorf("%v does not carry its cause", err)
 	}
+	if !chain.IsCutShort(fmt.Errorf("gate: %w", err)) || chain.IsCutShort(cause.Superseded) || chain.IsCutShort(nil) {
+		t.Error("IsCutShort does not tell what CutShort made")
+	}
 	if chain.CutShort(nil) != nil {
 		t.Error("success became an error")
 	}

@@ -81,8 +81,10 @@ type Observer[T client.Object] interface {
 // Periodic is implemented by reconcilers whose objects are to be looked at
 // regularly even if nothing changes.
 type Periodic interface {
-	// Every is the period from start to start. It is read once, at set-up, and
-	// 0 means never.
+	// Every is the period from start to start, on a grid that neither the length
+	// of the work nor other passes move. It is read once, at set-up, and 0 means
+	// never. A failed pass is repeated with backoff, of at most a period; after a
+	// terminal error an object rests until it changes.
 	Every() time.Duration
 }
 

@@ -198,6 +198,9 @@ func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, after T, acti
 		l.apply(v, after, before.GetGeneration())
 		if l.status.Changed(before, after) {
 			if err := l.writeStatus(ctx, before, after); err != nil {
+				if chain.IsCutShort(v.err) { // of which nobody else speaks
+					log.FromContext(ctx).Error(err, "Status not written")
+				}
 				return failedWrite(v.err, err)
 			}
 		}

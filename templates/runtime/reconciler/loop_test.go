@@ -93,6 +93,23 @@ func TestAFailedStatusWriteIsRepeated(t *testing.T) {
 	}
 }
 
+// At a shutdown nothing is repeated, so the log must tell of it.
+func TestAFailedStatusWriteAtShutdownIsLogged(t *testing.T) {
+	p := start(t, `{}`)
+	denied := apierrors.NewForbidden(runtimetest.GroupVersion.WithResource("widgets").GroupResource(), "w", errors.New("no"))
+	p.BeforePatch = func(context.Context, patch) error { return denied }
+	_, f := build(t, p, user(func(ctx context.Context, w *widget) error { p.Stop(cause.Shutdown); return hang(ctx, w) }))
+	var lines []string
+	logger := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
+	result, err := f.Reconcile(log.IntoContext(t.Context(), logger), request)
+	if err != nil || !result.IsZero() {
+		t.Errorf("result %+v, error %v", result, err)
+	}
+	if len(lines) != 1 || !strings.Contains(lines[0], "Status not written") || !strings.Contains(lines[0], "forbidden") {
+		t.Errorf("log %q", lines)
+	}
+}
+
 func TestNothingIsWrittenWhereAFenceFell(t *testing.T) {
 	t.Run("before the status", func(t *testing.T) {
 		p := start(t, `{}`)

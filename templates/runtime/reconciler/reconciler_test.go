@@ -8,6 +8,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
@@ -81,4 +82,12 @@ var request = reconcile.Request{NamespacedName: types.NamespacedName{Namespace: 
 
 func ready(w *widget) *metav1.Condition {
 	return apimeta.FindStatusCondition(w.Status.Conditions, reconciler.ConditionReady)
+}
+
+// quiet keeps the panics that a test makes out of its output.
+func quiet(t *testing.T) {
+	t.Helper()
+	handlers := utilruntime.PanicHandlers
+	utilruntime.PanicHandlers = nil
+	t.Cleanup(func() { utilruntime.PanicHandlers = handlers })
 }
