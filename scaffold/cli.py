@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         "--module", metavar="PATH", help="Go module path (default: example.com/NAME)"
     )
     new.add_argument("--name", help="name of the operator (default: the folder's)")
-    new.add_argument(
-        "--no-webhooks", action="store_true", help="leave the admission webhooks out"
-    )
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -139,6 +137,23 @@ def _parser() -> argparse.ArgumentParser:
         commands, "check", _check, "nothing stale, go build and go vet pass"
     )
     _directory(check)
+
+    _command(
+        commands, "demo", _demo, "an operator from a CRD at work on a real API server"
+    )
+
+    controlplane = _command(
+        commands,
+        "controlplane",
+        _controlplane,
+        "build or run kube-apiserver, etcd and the controller manager",
+    )
+    controlplane.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="build | assets | run | exec",
+        help="handed on; try: ctxscaffold controlplane run -h",
+    )
     return parser
 
 
@@ -174,11 +189,7 @@ def _new(options: argparse.Namespace) -> int:
     outcome = project.new(
         dest,
         _sources(options.crd),
-        {
-            "project_name": name,
-            "module": module,
-            "webhooks": not options.no_webhooks,
-        },
+        {"project_name": name, "module": module},
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)
     print(f"made {dest}: {kinds}")
@@ -235,6 +246,29 @@ def _check(options: argparse.Namespace) -> int:
     for step in check(options.dir):
         print(f"ok: {step}", flush=True)
     return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from scaffold.demo import Demo
+    from scaffold.table import table
+
+    begun = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - begun:6.1f} s] {line}", file=sys.stderr)
+
+    demo = Demo(say)
+    demo.run()
+    print()
+    rows = [(row.step, row.seen, f"{row.seconds:.1f}") for row in demo.rows]
+    print(table(("step", "what was seen", "seconds"), rows))
+    return 0
+
+
+def _controlplane(options: argparse.Namespace) -> int:
+    from scaffold import controlplane
+
+    controlplane.main(options.arguments, lambda line: print(line, file=sys.stderr))
 
 
 def _sources(paths: Sequence[str]) -> list[Path | bytes]:

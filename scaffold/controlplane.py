@@ -138,7 +138,7 @@ def main(arguments: Sequence[str], progress: Progress = _silent) -> NoReturn:
     program = _program(progress)
     argv = [program.name, *arguments]
     # Replaced, not called: its signals and its exit code need no go-between.
-    os.execve(program, argv, _environment())  # noqa: S606 - a list, as for S603
+    os.execve(program, argv, _environment())
 
 
 def _read_info(process: subprocess.Popen[str], messages: IO[str]) -> ControlPlane:

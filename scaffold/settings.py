@@ -14,7 +14,7 @@ from scaffold.errors import InputError, ProjectError
 
 ANSWERS = ".copier-answers.yml"
 # The yes-or-no questions of copier.yml that choose features.
-OPTIONS = frozenset({"webhooks"})
+OPTIONS: frozenset[str] = frozenset()
 
 _ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")

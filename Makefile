@@ -1,0 +1,50 @@
+# make help lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+READY := $(VENV)/.ready
+CONTROLPLANE = $(BIN)/ctxscaffold controlplane
+
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+$(READY): pyproject.toml
+	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## make .venv with ctxscaffold in it
+
+.PHONY: demo
+demo: $(READY) ## an operator from a CRD, built and run on a real API server
+	$(BIN)/ctxscaffold demo
+
+.PHONY: test
+test: $(READY) ## every test, Python's and Go's, on a real API server
+	$(CONTROLPLANE) build
+	$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: lint
+lint: $(READY) ## black, ruff, mypy; gofmt, vet and golangci-lint on the Go
+	$(BIN)/black --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python tests/golint.py
+
+.PHONY: golden
+golden: $(READY) ## rewrite examples/*/golden
+	$(BIN)/python tests/golden.py
+
+.PHONY: clean
+clean: ## remove what the targets made here; the caches stay
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

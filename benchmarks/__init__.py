@@ -1,0 +1,1 @@
+"""Measurements beside the peers, each printing a table. See ``make bench``."""

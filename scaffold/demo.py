@@ -1,0 +1,237 @@
+"""``ctxscaffold demo``: from a CRD to an operator at work on a real API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scaffold import project, resources
+from scaffold.controlplane import ControlPlane, control_plane, ensure_built
+from scaffold.errors import ScaffoldError, ToolError
+from scaffold.generate import generate
+from scaffold.provider import provider
+
+_PATIENCE = 60.0  # seconds for anything that takes a few
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step: what was done, what was seen, how long it took in seconds."""
+
+    step: str
+    seen: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Demo:
+    """Runs the steps and collects a row of each. ``say`` gets progress lines."""
+
+    say: Callable[[str], None]
+    rows: list[Row] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Run everything in a temporary folder; raise if anything is not as promised."""
+        with ExitStack() as stack:
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="ctxscaffold-"))
+            )
+            operator = folder / "payment-sync"
+            with self._step("build kube-apiserver and etcd") as row:
+                assets = ensure_built(self.say)
+                row("from Go modules, kept in the cache")
+            self._make(operator)
+            with self._step("start the control plane") as row:
+                cluster = stack.enter_context(control_plane())
+                row(f"kube-apiserver and etcd, ready at {cluster.url}")
+            kubectl = Kubectl(assets / "kubectl", cluster)
+            with self._step("install the CRD") as row:
+                kubectl("apply", "--server-side", "-k", str(operator / "config/crd"))
+                kubectl("wait", "--for=condition=Established", "--all", "crd")
+                row("paymentsyncs.payments.example.com is established")
+            endpoint = stack.enter_context(provider())
+            self._reconciles(operator, cluster, kubectl, endpoint, folder / "log")
+            self._crd_change(operator)
+
+    def _make(self, operator: Path) -> None:
+        example = resources.root() / "examples/payment-sync"
+        with self._step("ctxscaffold new, from one CRD") as row:
+            made = project.new(
+                operator,
+                [example / "crds"],
+                {"project_name": "payment-sync", "module": "example.com/payment-sync"},
+            )
+            shutil.copytree(example / "overlay", operator, dirs_exist_ok=True)
+            row(f"{len(made.changes)} files; the user's part is one method")
+        with self._step("go build") as row:
+            _go(operator, "build", "-o", "bin/manager", "./cmd/manager")
+            size = (operator / "bin/manager").stat().st_size / 1e6
+            row(f"bin/manager, {size:.0f} MB")
+
+    def _reconciles(
+        self,
+        operator: Path,
+        cluster: ControlPlane,
+        kubectl: Kubectl,
+        endpoint: str,
+        log: Path,
+    ) -> None:
+        with self._step("start the operator") as row:
+            process = _start(operator, cluster, log)
+            row(f"process {process.pid}, reconcile budget 8s")
+        try:
+            cases = {
+                "flaky-payment": ("provider fails twice, then settles", "True"),
+                "refused-payment": ("provider refuses: final, no retry", "False"),
+                "silent-payment": ("provider never answers", "False"),
+            }
+            for name, (what, status) in cases.items():
+                with self._step(what) as row:
+                    kubectl.create(_payment(name, endpoint))
+                    row(_describe(kubectl.ready(name, status)))
+            with self._step("SIGTERM in mid-reconcile") as row:
+                kubectl.create(_payment("silent-at-shutdown", endpoint))
+                kubectl.event(log, "silent-at-shutdown")
+                process.send_signal(signal.SIGTERM)
+                code = process.wait(_PATIENCE)
+                if code != 0:
+                    raise ScaffoldError(
+                        f"the operator ended with {code}", where=str(log)
+                    )
+                ready = _describe(kubectl.ready("silent-at-shutdown", "False"))
+                row(f"exit 0; {ready}")
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _crd_change(self, operator: Path) -> None:
+        with self._step("a field is added to the CRD") as row:
+            crd = operator / "crds/paymentsync.yaml"
+            text = crd.read_text("utf-8")
+            field = re.sub(
+                r"^( +)endpoint:\n",
+                r"\1reference:\n\1  type: string\n\g<0>",
+                text,
+                count=1,
+                flags=re.MULTILINE,
+            )
+            crd.write_text(field, "utf-8")
+            changed = generate(operator).visible
+            _go(operator, "build", "./...")
+            row(f"{len(changed)} files regenerated, none of the user's; it builds")
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[Callable[[str], None]]:
+        self.say(name)
+        seen: list[str] = []
+        begun = time.monotonic()
+        yield seen.append
+        self.rows.append(Row(name, seen[0], time.monotonic() - begun))
+        self.say(f"  {seen[0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl against one control plane."""
+
+    program: Path
+    cluster: ControlPlane
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl and return what it prints."""
+        run = subprocess.run(
+            [self.program, f"--kubeconfig={self.cluster.kubeconfig}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+        if run.returncode != 0:
+            raise ToolError(f"kubectl {arguments[0]} failed: {run.stderr.strip()}")
+        return run.stdout
+
+    def create(self, obj: dict[str, Any]) -> None:
+        """Create an object."""
+        self("create", "-f", "-", stdin=json.dumps(obj))
+
+    def ready(self, name: str, status: str) -> dict[str, Any]:
+        """Wait for the Ready condition of a PaymentSync and return the object."""
+        self(
+            "wait",
+            f"--for=condition=Ready={status}",
+            f"--timeout={_PATIENCE:.0f}s",
+            f"paymentsync/{name}",
+        )
+        found: dict[str, Any] = json.loads(
+            self("get", "paymentsync", name, "-o", "json")
+        )
+        return found
+
+    def event(self, log: Path, name: str) -> None:
+        """Wait until the operator's log speaks of an object."""
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            if name in log.read_text("utf-8"):
+                return
+            time.sleep(0.05)
+        raise ToolError(f"the operator never saw {name}", where=str(log))
+
+
+def _payment(name: str, endpoint: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "payments.example.com/v1",
+        "kind": "PaymentSync",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "paymentID": name,
+            "provider": "BankTransfer",
+            "amount": {"currency": "EUR", "value": 1999},
+            "endpoint": endpoint,
+        },
+    }
+
+
+def _describe(obj: dict[str, Any]) -> str:
+    status = obj["status"]
+    ready = next(one for one in status["conditions"] if one["type"] == "Ready")
+    attempts = status.get("attempts")
+    asked = f" after {attempts} attempts" if attempts else ""
+    return f"Ready={ready['status']} {ready['reason']}{asked}"
+
+
+def _start(operator: Path, cluster: ControlPlane, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [
+                operator / "bin/manager",
+                "--metrics-bind-address=0",
+                "--health-probe-bind-address=0",
+                "--reconcile-timeout=8s",
+                "--zap-log-level=debug",
+            ],
+            env=os.environ | {"KUBECONFIG": str(cluster.kubeconfig)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _go(folder: Path, *arguments: str) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise ToolError("go is not on the PATH", fix="install Go 1.26 or later")
+    run = subprocess.run([go, *arguments], cwd=folder, capture_output=True, text=True)
+    if run.returncode != 0:
+        raise ToolError(
+            f"go {arguments[0]} failed:\n{run.stderr.strip()}", where=str(folder)
+        )

@@ -1,0 +1,31 @@
+"""What tests share: a real API server for the session, and a count of Go's tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from scaffold.controlplane import ControlPlane, control_plane
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[ControlPlane]:
+    """A control plane with the namespace, quota and garbage-collection controllers."""
+    with control_plane(controller_manager=True) as running:
+        yield running
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> None:
+    """Say how many Go tests ran inside the Python ones."""
+    total: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, count in report.user_properties:
+            if name.startswith("go "):
+                total[name.removeprefix("go ")] += int(str(count))
+    if total:
+        counts = ", ".join(f"{total[name]} {name}" for name in sorted(total))
+        terminalreporter.write_line(f"Go tests: {counts}")

@@ -1,0 +1,213 @@
+"""The committed operators build, pass their own tests, and run as they are deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaffold.controlplane import ControlPlane
+from scaffold.crd.model import Kind
+from scaffold.crd.read import read
+from tests import golden
+from tests.gotests import Record, go, go_test
+from tests.trees import tree
+
+pytestmark = [pytest.mark.golang, pytest.mark.controlplane]
+
+NAMES = golden.names()
+
+
+def path(name: str) -> Path:
+    return golden.EXAMPLES / name / "golden"
+
+
+def kubectl(cluster: ControlPlane, *arguments: str, stdin: str = "") -> str:
+    run = subprocess.run(
+        [
+            cluster.assets / "kubectl",
+            f"--kubeconfig={cluster.kubeconfig}",
+            *arguments,
+        ],
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, f"kubectl {' '.join(arguments)}\n{run.stderr}"
+    return run.stdout
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def deployed(request: pytest.FixtureRequest, cluster: ControlPlane) -> str:
+    """An example whose manifests are in the cluster."""
+    name: str = request.param
+    kubectl(cluster, "apply", "--server-side", "-k", str(path(name) / "config/default"))
+    kubectl(cluster, "wait", "--for=condition=Established", "--all", "crd")
+    return name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_builds_and_vets(name: str) -> None:
+    go(path(name), "build", "./...")
+    go(path(name), "vet", "./...")
+    go(path(name), "vet", "-tags", "integration", "./...")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_module_is_tidy(name: str) -> None:
+    assert go(path(name), "mod", "tidy", "-diff") == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_own_tests_pass(name: str, record_property: Record) -> None:
+    go_test(path(name), record_property, "-race", "./...")
+
+
+def test_own_tests_pass_on_a_real_api_server(
+    deployed: str, cluster: ControlPlane, record_property: Record
+) -> None:
+    go_test(
+        path(deployed),
+        record_property,
+        "-tags",
+        "integration",
+        "./internal/controller/...",
+        env=cluster.environment(),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_controller_gen_agrees(name: str, tmp_path: Path) -> None:
+    project = tmp_path / name
+    shutil.copytree(path(name), project)
+    before = tree(project)
+    run = subprocess.run(
+        ["make", "verify"], cwd=project, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert tree(project) == before
+
+
+def test_samples_are_valid(deployed: str, cluster: ControlPlane) -> None:
+    samples = path(deployed) / "config/samples"
+    kubectl(cluster, "apply", "--dry-run=server", "-k", str(samples))
+    # Every served version has one, also where another version is stored.
+    documents = sorted(samples.glob("*_*.yaml"))
+    kinds = read([path(deployed) / "crds"])
+    assert len(documents) == sum(len(kind.served) for kind in kinds)
+    for document in documents:
+        kubectl(cluster, "apply", "--dry-run=server", "-f", str(document))
+
+
+def test_runs_with_the_rights_it_is_deployed_with(
+    deployed: str, cluster: ControlPlane, tmp_path: Path
+) -> None:
+    """The operator works as its service account, with the arguments of its pod."""
+    namespace = f"{deployed}-system"
+    deployment = json.loads(
+        kubectl(
+            cluster,
+            "get",
+            "deployment",
+            f"{deployed}-manager",
+            "-n",
+            namespace,
+            "-o=json",
+        )
+    )["spec"]["template"]["spec"]
+    (container,) = deployment["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert deployment["securityContext"]["runAsNonRoot"] is True
+    assert f"--pod-grace={deployment['terminationGracePeriodSeconds']}s" in (
+        container["args"]
+    )
+
+    binary, log = tmp_path / "manager", tmp_path / "log"
+    go(path(deployed), "build", "-o", str(binary), "./cmd/manager")
+    config = tmp_path / "kubeconfig"
+    account = f"system:serviceaccount:{namespace}:{deployed}-manager"
+    config.write_text(impersonating(cluster, account))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                binary,
+                *container["args"],
+                f"--leader-elect-namespace={namespace}",
+                "--metrics-bind-address=0",
+                "--health-probe-bind-address=0",
+                "--zap-log-level=debug",
+            ],
+            env=os.environ | {"KUBECONFIG": str(config)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        applied = json.loads(
+            kubectl(
+                cluster,
+                "apply",
+                "-o=json",
+                "-k",
+                str(path(deployed) / "config/samples"),
+            )
+        )
+        for obj in applied.get("items", [applied]):
+            group = obj["apiVersion"].partition("/")[0]
+            (kind,) = (
+                kind
+                for kind in read([path(deployed) / "crds"])
+                if (kind.group, kind.kind) == (group, obj["kind"])
+            )
+            await_reconciled(cluster, kind, obj, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert "forbidden" not in log.read_text()
+
+
+def impersonating(cluster: ControlPlane, account: str) -> str:
+    """Return a kubeconfig whose user acts as a service account."""
+    config = json.loads(kubectl(cluster, "config", "view", "--raw", "-o", "json"))
+    for user in config["users"]:
+        user["user"] |= {
+            "as": account,
+            "as-groups": ["system:serviceaccounts", "system:authenticated"],
+        }
+    return json.dumps(config)
+
+
+def await_reconciled(
+    cluster: ControlPlane, kind: Kind, obj: dict[str, Any], log: Path
+) -> None:
+    """Wait for the status of the object as it is, or for word of it in the log."""
+    place = obj["metadata"].get("namespace")
+    name = obj["metadata"]["name"]
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = kubectl(
+            cluster,
+            "get",
+            f"{kind.plural}.{kind.group}",
+            name,
+            "-o=json",
+            *([f"-n={place}"] if place else []),
+        )
+        now = json.loads(found)
+        if kind.storage.observed_generation:
+            seen = now.get("status", {}).get("observedGeneration")
+            reconciled = seen == now["metadata"]["generation"]
+        else:
+            reconciled = name in log.read_text()
+        if reconciled:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{kind.plural} {name} was never reconciled:\n{log.read_text()}")

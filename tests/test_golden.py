@@ -1,0 +1,37 @@
+"""The committed examples are what the generator makes today."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from tests import golden
+from tests.trees import tree
+
+
+@pytest.mark.parametrize("name", golden.names())
+def test_golden_project_is_current(name: str, tmp_path: Path) -> None:
+    golden.build(name, tmp_path / name)
+    made = tree(tmp_path / name)
+    committed = tree(golden.EXAMPLES / name / "golden")
+    lines: list[str] = []
+    for path in sorted(made.keys() | committed.keys()):
+        lines += difflib.unified_diff(
+            committed.get(path, "").splitlines(keepends=True),
+            made.get(path, "").splitlines(keepends=True),
+            f"examples/{name}/golden/{path}",
+            f"made now/{path}",
+        )
+    assert not lines, "make golden would change this:\n" + "".join(lines[:200])
+
+
+def test_there_are_goldens_of_every_sort() -> None:
+    assert set(golden.names()) >= {
+        "cluster",
+        "fleet",
+        "minimal",
+        "payment-sync",
+        "versions",
+    }
