@@ -12,14 +12,16 @@ from scaffold.crd.package import Member
 from scaffold.errors import InputError, ScaffoldError, raise_all
 
 
-def kinds(crds: Sequence[tuple[Document, dict[str, Any]]]) -> tuple[Kind, ...]:
+def kinds(
+    crds: Sequence[tuple[Document, dict[str, Any]]], known_types: bool
+) -> tuple[Kind, ...]:
     """Return the kinds of checked and cleaned CRDs, in their order."""
     keys = [(crd["spec"]["names"]["kind"], crd["spec"]["group"]) for _, crd in crds]
     groups = sorted({group for _, group in keys})
     dirs = dict(zip(groups, names.group_dirs(groups), strict=True))
     packages = names.package_names(keys)
     go_names = _go_names(crds)
-    codes = _codes(crds, packages, go_names)
+    codes = _codes(crds, packages, go_names, known_types)
     return tuple(
         _kind(source, crd, package, dirs[crd["spec"]["group"]], go_name, code)
         for (source, crd), package, go_name, code in zip(
@@ -54,6 +56,7 @@ def _codes(
     crds: Sequence[tuple[Document, dict[str, Any]]],
     packages: Sequence[str],
     go_names: Sequence[str],
+    known_types: bool,
 ) -> list[dict[str, tuple[Member, Code]]]:
     """Return the code of each kind by version name; packages are written whole."""
     codes: list[dict[str, tuple[Member, Code]]] = [{} for _ in crds]
@@ -69,7 +72,8 @@ def _codes(
             shared.setdefault((spec["group"], version["name"]), []).append(index)
     for (group, version_name), indices in shared.items():
         members = [
-            Member(go_names[index], crds[index][1], version_name) for index in indices
+            Member(go_names[index], crds[index][1], version_name, known_types)
+            for index in indices
         ]
         package.write(members, reserved[group])
         deepcopy = package.copies(names.version_package(version_name), members)

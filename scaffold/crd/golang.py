@@ -28,12 +28,26 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def comment_lines(text: str) -> list[str]:
     """Return a description as the lines of a ``//`` comment, without the slashes.
 
-    A line that controller-gen would take for a marker is set in quotes.
+    No line is one that controller-gen drops or takes for a marker: TODO and
+    ``---`` are moved in by a space, ``+`` follows the line before or is quoted.
     """
     if "\n" not in text and not _CONTROL.search(text):
-        line = text.rstrip()
-        return [_no_marker(line)] if line else []
-    lines = [_no_marker(_CONTROL.sub(" ", line).rstrip()) for line in text.split("\n")]
+        line = _kept(text.rstrip())
+        return [_quoted_marker(line)] if line else []
+    lines: list[str] = []
+    in_code = False
+    for raw in text.split("\n"):
+        line = _CONTROL.sub(" ", raw).rstrip()
+        if line.startswith(("```", "~~~")):
+            in_code = not in_code
+        elif not in_code:
+            line = _kept(line)
+        if line.strip().startswith("+"):
+            if lines and lines[-1]:
+                lines[-1] += f" {line.strip()}"
+                continue
+            line = _quoted_marker(line)
+        lines.append(line)
     while lines and not lines[-1]:
         lines.pop()
     while lines and not lines[0]:
@@ -41,27 +55,21 @@ def comment_lines(text: str) -> list[str]:
     return lines
 
 
-def _no_marker(line: str) -> str:
+def _kept(line: str) -> str:
+    return f" {line}" if line.startswith(("TODO", "---")) else line
+
+
+def _quoted_marker(line: str) -> str:
     return f'"{line.strip()}"' if line.strip().startswith("+") else line
 
 
 def read_back(lines: Sequence[str]) -> str:
-    """Return the description controller-gen reads from a comment's lines."""
-    if len(lines) == 1 and not lines[0].startswith(("TODO", "---", "```", "~~~")):
-        return lines[0]
-    kept: list[str] = []
-    in_code = False
-    for index, line in enumerate(lines):
-        if not line and index and not lines[index - 1]:
-            continue
-        if line.startswith(("```", "~~~")):
-            in_code = not in_code
-        if not in_code:
-            if line.startswith("TODO"):
-                continue
-            if line.startswith("---"):
-                break
-        kept.append(line)
+    """Return the description controller-gen reads from :func:`comment_lines`."""
+    kept = [
+        line
+        for index, line in enumerate(lines)
+        if line or not index or lines[index - 1]
+    ]
     return "\n".join(kept)
 
 

@@ -258,7 +258,7 @@ def _any_argument(value: Any) -> str:
     if isinstance(value, list):
         kinds = {type(item) for item in value}
         items = [_any_argument(item) for item in value]
-        uniform = len(kinds) == 1 and not kinds & {dict, list, type(None)}
+        uniform = len(kinds) == 1 and not kinds & {list, type(None)}
         return "{" + ",".join(items) + "}" if uniform and all(items) else ""
     if isinstance(value, dict) and value:
         members = {key: _any_argument(item) for key, item in value.items()}

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from scaffold.crd import deepcopy, golang, gotypes, markers, names
+from scaffold.crd import deepcopy, golang, gotypes, known, markers, names
 from scaffold.crd.gotypes import METAV1
 from scaffold.crd.markers import EMBEDDED, PRESERVE, Schema
 from scaffold.crd.nodes import (
@@ -14,6 +14,7 @@ from scaffold.crd.nodes import (
     Array,
     Declaration,
     FreeObject,
+    Known,
     Map,
     Meta,
     Node,
@@ -39,14 +40,16 @@ class Member:
     ``schema`` is what controller-gen will make of that code.
     """
 
-    def __init__(self, name: str, crd: dict[str, Any], version_name: str) -> None:
+    def __init__(
+        self, name: str, crd: dict[str, Any], version_name: str, known_types: bool
+    ) -> None:
         """Parse the version's schema; ``name`` is the kind's Go type."""
         self.name = name
         self.crd = crd
         self.version: dict[str, Any] = next(
             one for one in crd["spec"]["versions"] if one["name"] == version_name
         )
-        self.root = parse_root(self.version["schema"]["openAPIV3Schema"])
+        self.root = parse_root(self.version["schema"]["openAPIV3Schema"], known_types)
         self.root.settle(Place.BARE)
         self.imports: list[str] = []
         self.blocks: list[str] = []
@@ -64,10 +67,14 @@ class Member:
         return types
 
 
-def parse(schema: Schema) -> Node:
-    """Return the tree of nodes of a checked schema below the root."""
+def parse(schema: Schema, known_types: bool, is_field: bool = True) -> Node:
+    """Return the tree of nodes of a checked schema below the root.
+
+    ``is_field`` says that the node is a property, whose description is then
+    not its type's. With ``known_types`` the types of Kubernetes are recognised.
+    """
     if schema.get("type") == "array":
-        return Array(schema, parse(schema.get("items") or {}))
+        return Array(schema, parse(schema.get("items") or {}, known_types, False))
     if schema.get("type") != "object":
         node = scalar(schema)
         assert node, "a checked schema has a known type"
@@ -75,12 +82,17 @@ def parse(schema: Schema) -> Node:
     properties = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
     if properties:
-        children = {name: parse(child or {}) for name, child in properties.items()}
+        found = known.recognise(schema, is_field) if known_types else None
+        if found:
+            return Known(schema, *found)
+        children = {
+            name: parse(child or {}, known_types) for name, child in properties.items()
+        }
         if schema.get(EMBEDDED) and "metadata" in children:
             children["metadata"] = Meta(properties["metadata"])
         return Struct(schema, children)
     if isinstance(additional, dict):
-        return Map(schema, parse(additional))
+        return Map(schema, parse(additional, known_types, False))
     if additional is True:
         return Map(schema, AnyValue({PRESERVE: True}))
     if schema.get(PRESERVE):
@@ -88,11 +100,12 @@ def parse(schema: Schema) -> Node:
     return Struct(schema, {})
 
 
-def parse_root(schema: Schema) -> Root:
+def parse_root(schema: Schema, known_types: bool) -> Root:
     """Return the tree of nodes of a version's schema."""
     properties = schema.get("properties") or {}
     return Root(
-        schema, {name: parse(child or {}) for name, child in properties.items()}
+        schema,
+        {name: parse(child or {}, known_types) for name, child in properties.items()},
     )
 
 

@@ -32,12 +32,15 @@ _SERVER_METADATA = frozenset(
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def read(sources: Sequence[Path | bytes]) -> tuple[Kind, ...]:
+def read(
+    sources: Sequence[Path | bytes], *, known_types: bool = True
+) -> tuple[Kind, ...]:
     """Return the kinds of all CRDs in files, folders and standard input.
 
     A folder counts with its ``*.yaml``, ``*.yml`` and ``*.json`` files, sorted
     by name; ``bytes`` are what was read from standard input. Objects of other
-    kinds beside a CRD are passed over. Everything wrong is raised at once, each
+    kinds beside a CRD are passed over. ``known_types`` says whether the types of
+    Kubernetes are recognised in schemas. Everything wrong is raised at once, each
     fault as :class:`InputError` with ``file:line``.
     """
     errors: list[ScaffoldError] = []
@@ -58,7 +61,7 @@ def read(sources: Sequence[Path | bytes]) -> tuple[Kind, ...]:
             usable.append(crd)
     errors += _duplicates(usable)
     raise_all(errors)
-    return build.kinds([(crd, cleaned(crd.data)) for crd in usable])
+    return build.kinds([(crd, cleaned(crd.data)) for crd in usable], known_types)
 
 
 def cleaned(crd: dict[str, Any]) -> dict[str, Any]:

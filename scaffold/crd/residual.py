@@ -108,7 +108,17 @@ _COLUMN = frozenset({"description", "format", "jsonPath", "name", "priority", "t
 
 def patch(made: Document, original: Document) -> tuple[Operation, ...]:
     """Return the JSON patch (RFC 6902) from a regenerated CRD to the original."""
-    return tuple(_difference(made, original, ""))
+    spec = made["spec"]
+    versions = list(spec["versions"])
+    moves: list[Operation] = []
+    for index, wanted in enumerate(original["spec"]["versions"]):
+        at = next(i for i, one in enumerate(versions) if one["name"] == wanted["name"])
+        if at != index:
+            versions.insert(index, versions.pop(at))
+            source, target = f"/spec/versions/{at}", f"/spec/versions/{index}"
+            moves.append({"op": "move", "from": source, "path": target})
+    ordered = {**made, "spec": {**spec, "versions": versions}}
+    return (*moves, *_difference(ordered, original, ""))
 
 
 def _difference(made: Any, wanted: Any, pointer: str) -> Iterator[Operation]:
@@ -148,14 +158,15 @@ def normal(crd: Document) -> Document:
 
     Defaults are filled in, what it reads as absent is absent, versions are in
     order of name, and the root's apiVersion, kind and metadata are left out
-    where they say no more than that they exist.
+    where they say no more than that they exist. Conversion is left out: it says
+    where a webhook is, not what objects look like.
     """
     spec = dict(crd["spec"])
     names = dict(spec["names"])
     names["singular"] = names.get("singular") or names["kind"].lower()
     names["listKind"] = names.get("listKind") or f"{names['kind']}List"
     spec["names"] = _without_empty(names)
-    spec["conversion"] = spec.get("conversion") or {"strategy": "None"}
+    spec.pop("conversion", None)
     spec["versions"] = [
         _normal_version(version)
         for version in sorted(
@@ -196,15 +207,22 @@ def _normal_version(version: Document) -> Document:
     return {key: value for key, value in made.items() if value not in (None, "", [])}
 
 
-def normal_schema(schema: Schema) -> Schema:
-    """Return a schema as the API server reads it: no empty or false keywords."""
+def normal_schema(schema: Schema, *, by_word: bool = True) -> Schema:
+    """Return a schema as the API server reads it: no empty or false keywords.
+
+    With ``by_word`` descriptions are compared word by word: older releases of
+    controller-gen broke their lines elsewhere, and Go comments hold no trailing
+    spaces.
+    """
     made: Schema = {}
     for key, value in schema.items():
         if value is None or value is False or value == "":
             if key == "additionalProperties" and value is False:
                 made[key] = value
             continue
-        if key in _DATA:
+        if key == "description" and isinstance(value, str) and by_word:
+            made[key] = " ".join(value.split())
+        elif key in _DATA:
             if key != "enum" or value:
                 made[key] = value
         elif key in _FLOATS:
@@ -215,13 +233,14 @@ def normal_schema(schema: Schema) -> Schema:
         elif key == "properties":
             if value:
                 made[key] = {
-                    name: normal_schema(child or {}) for name, child in value.items()
+                    name: normal_schema(child or {}, by_word=by_word)
+                    for name, child in value.items()
                 }
         elif isinstance(value, dict) and key != "externalDocs":
-            made[key] = normal_schema(value)
+            made[key] = normal_schema(value, by_word=by_word)
         elif key in ("allOf", "anyOf", "oneOf"):
             if value:
-                made[key] = [normal_schema(child) for child in value]
+                made[key] = [normal_schema(child, by_word=by_word) for child in value]
         elif key == "x-kubernetes-validations":
             if value:
                 made[key] = [

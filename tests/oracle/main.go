@@ -25,6 +25,7 @@ type request struct {
 var commands = map[string]func(json.RawMessage) (any, error){
 	"yaml":       readYAML,
 	"validate":   validateCRD,
+	"known":      known,
 	"objects":    validateObjects,
 	"go":         parseGo,
 	"regenerate": regenerate,
