@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaffold.crd import yamltext
+from scaffold.crd import sample, yamltext
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,17 @@ class Kind:
     def registers_as_named(self) -> bool:
         """Whether Go's names are the API's, so that a scheme can guess them."""
         return self.name == self.kind and self.list_kind == f"{self.kind}List"
+
+    def sample(self, version: Version) -> str:
+        """Return a sample object in a version as YAML text."""
+        made, remarks = sample.sample(
+            f"{self.group}/{version.name}",
+            self.kind,
+            f"{self.package}-sample",
+            self.namespaced,
+            version.schema,
+        )
+        return sample.text(made, remarks)
 
     @property
     def yaml(self) -> str:
