@@ -86,12 +86,8 @@ def _crds(source: Path | bytes, errors: list[ScaffoldError]) -> list[Document]:
     """Return the CRDs of one source; raise if there is none."""
     if isinstance(source, bytes):
         return _only_crds(STDIN, document.parse(STDIN, source))
-    if source.is_dir():
-        files = sorted(
-            path
-            for path in source.iterdir()
-            if path.suffix in _SUFFIXES and path.is_file()
-        )
+    files = _files(source)
+    if files is not None:
         documents: list[Document] = []
         for path in files:
             try:
@@ -108,6 +104,28 @@ def _crds(source: Path | bytes, errors: list[ScaffoldError]) -> list[Document]:
     return _only_crds(str(source), _parse(source))
 
 
+def _files(source: Path) -> list[Path] | None:
+    """Return the files of a folder in order, None for what is no folder."""
+    try:
+        if not source.is_dir():
+            return None
+        return sorted(
+            path
+            for path in source.iterdir()
+            if path.suffix in _SUFFIXES and path.is_file()
+        )
+    except OSError as error:
+        raise _unreadable(source, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot be read: {error.strerror}",
+        where=str(path)[:200],
+        fix="check the path and its permissions",
+    )
+
+
 def _parse(path: Path) -> list[Document]:
     """Return the documents of a regular file within the size limit."""
     try:
@@ -122,11 +140,7 @@ def _parse(path: Path) -> list[Document]:
             raise document.too_big(str(path), size)
         return document.parse(str(path), path.read_bytes())
     except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}",
-            where=str(path)[:200],
-            fix="check the path and its permissions",
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 def _only_crds(name: str, documents: list[Document]) -> list[Document]:
