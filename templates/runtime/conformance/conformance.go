@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,6 +102,9 @@ func (u *tidy[T]) FinalizeKind(context.Context, T) error {
 func (b *bench[T]) success(t *testing.T) {
 	var seen atomic.Value
 	b.run(t, &user[T]{func(_ context.Context, obj T) error {
+		if s := reflect.ValueOf(obj).Elem().FieldByName("Status"); s.Kind() == reflect.Pointer && s.IsNil() {
+			t.Error("ReconcileKind got an object without a status to write to")
+		}
 		seen.Store(client.ObjectKeyFromObject(obj))
 		return nil
 	}})
@@ -161,7 +165,7 @@ func (b *bench[T]) shutdown(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run() = %v after a shutdown in mid-reconcile, want nil", err)
 	}
-	b.awaitReady(t, obj, metav1.ConditionFalse, cause.Shutdown.Reason())
+	b.awaitReady(t, obj, metav1.ConditionUnknown, cause.Shutdown.Reason())
 }
 
 // run starts an operator with u as the kind's reconciler. The operator ends

@@ -20,8 +20,8 @@ type Kind[T client.Object] struct {
 	Name string
 	// New returns an empty object.
 	New func() T
-	// Status returns a pointer to the object's status; nil where the CRD has no
-	// status.
+	// Status returns a pointer to the object's status, which it makes if the
+	// object has none; nil where the CRD has no status.
 	Status func(T) any
 	// StatusSubresource tells whether the CRD has the status subresource.
 	StatusSubresource bool

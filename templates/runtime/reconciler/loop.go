@@ -163,6 +163,9 @@ func (l *Loop[T]) fetch(ctx context.Context, req reconcile.Request) (T, error) {
 	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return obj, err
 	}
+	if l.kind.Status != nil {
+		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
+	}
 	l.flights.works(obj)
 	return obj, nil
 }

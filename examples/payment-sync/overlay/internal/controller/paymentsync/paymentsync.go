@@ -13,10 +13,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
+	"example.com/payment-sync/internal/runtime/reconciler"
 	"example.com/payment-sync/internal/runtime/requeue"
 )
 
@@ -50,6 +52,12 @@ func New(*manager.Runtime) (*Reconciler, error) {
 		Timeout:   30 * time.Second,
 		Transport: &http.Transport{MaxConnsPerHost: 16, IdleConnTimeout: 90 * time.Second},
 	}}, nil
+}
+
+// Configure lets some payments wait for their provider while others go on.
+func (r *Reconciler) Configure(b *reconciler.Builder) error {
+	b.WithOptions(controller.Options{MaxConcurrentReconciles: 8})
+	return nil
 }
 
 // ReconcileKind asks the provider for the state of the payment until that is
