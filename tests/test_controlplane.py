@@ -64,15 +64,14 @@ def script(path: Path, body: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def without_assets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests are about what the program builds, not about what there is."""
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
 
 
 @pytest.fixture
-def empty_cache(
-    without_assets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CTXSCAFFOLD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "controlplane"
 

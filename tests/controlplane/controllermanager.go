@@ -13,6 +13,9 @@ func controllerManagerArgs() []string {
 		"--controllers=namespace-controller,resourcequota-controller,garbage-collector-controller",
 		// Each controller has the rights, and in the audit log the name, it has in a cluster.
 		"--use-service-account-credentials",
+		// When the controller learns of a kind, a quota that limits it already
+		// waits for this, five minutes by default.
+		"--resource-quota-sync-period=1s",
 		"--leader-elect=false",
 		"--secure-port=0",
 	}

@@ -92,3 +92,48 @@ func TestControllerManager(t *testing.T) {
 		}
 	})
 }
+
+// gadgets is a kind that no controller knows when it starts.
+const gadgets = `{
+	"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+	"metadata": {"name": "gadgets.example.com"},
+	"spec": {
+		"group": "example.com", "scope": "Namespaced", "names": {"kind": "Gadget", "plural": "gadgets"},
+		"versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]
+	}
+}`
+
+func TestQuotaOnAKindInstalledLater(t *testing.T) {
+	t.Parallel()
+	client := startRun(t, "--controller-manager").client(t)
+	const counted = corev1.ResourceName("count/gadgets.example.com")
+	quotas := client.CoreV1().ResourceQuotas("default")
+	isCounted := func(name string, resource corev1.ResourceName) func() (bool, error) {
+		return func() (bool, error) {
+			found, err := quotas.Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				return false, err
+			}
+			_, counts := found.Status.Used[resource]
+			return counts, nil
+		}
+	}
+	createQuota := func(name string, limited corev1.ResourceName) {
+		quota := &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{limited: resource.MustParse("1")}},
+		}
+		if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	createQuota("earlier", "count/secrets")
+	eventually(t, "the controller at work", isCounted("earlier", "count/secrets"))
+
+	definitions := client.RESTClient().Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+	if err := definitions.Body([]byte(gadgets)).SetHeader("Content-Type", "application/json").Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	createQuota("later", counted)
+	eventually(t, "quota counts the new kind", isCounted("later", counted))
+}
