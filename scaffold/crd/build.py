@@ -84,6 +84,7 @@ def _codes(
                 blocks=tuple(member.blocks),
                 json_helpers=member is first_open,
                 deepcopy=deepcopy,
+                known_types=tuple(sorted(member.known_types.items())),
             )
             codes[index][version_name] = member, code
     return codes
@@ -122,9 +123,10 @@ def _kind(
         versions=tuple(
             _version(version, *code[version["name"]]) for version in spec["versions"]
         ),
+        exact=residual.same(residual.normal(made), residual.normal(crd)),
         residual=residual.patch(made, crd),
         document=crd,
-        source=(source.name, source.line + source.first),
+        origin=source,
     )
 
 

@@ -150,6 +150,18 @@ def is_reference(go: GoType) -> bool:
 
 def imports(go: GoType) -> set[str]:
     """Return the import paths that writing the type needs."""
+    inner = innermost(go)
+    return {inner.path} if isinstance(inner, External) else set()
+
+
+def foreign(go: GoType) -> list[str]:
+    """Return the type of another package that a type is made of, if there is one."""
+    inner = innermost(go)
+    return [str(inner)] if isinstance(inner, External) else []
+
+
+def innermost(go: GoType) -> GoType:
+    """Return what lists, maps and pointers are of."""
     while isinstance(go, Slice | Map | Pointer):
         go = go.elem
-    return {go.path} if isinstance(go, External) else set()
+    return go

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scaffold.crd import sample, yamltext
+from scaffold.crd.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Code:
     blocks: tuple[str, ...]
     json_helpers: bool
     deepcopy: str
+    known_types: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ class Kind:
     ``group_dir`` the folder of its group; both are unique in a project.
     ``document`` is the CRD as it is to be applied: without status and without
     what the API server adds. ``residual`` is the JSON patch that turns what
-    controller-gen makes of the emitted types into that document. ``source`` is
-    where the CRD was read: file and line.
+    controller-gen makes of the emitted types into that document, ``exact`` says
+    that it changes nothing an API server would notice. ``origin`` is where the
+    CRD was read.
     """
 
     group: str
@@ -112,9 +115,15 @@ class Kind:
     group_dir: str
     conversion: Conversion
     versions: tuple[Version, ...]
+    exact: bool
     residual: tuple[dict[str, Any], ...] = field(repr=False)
     document: dict[str, Any] = field(repr=False, compare=False)
-    source: tuple[str, int] = field(repr=False, compare=False)
+    origin: Document = field(repr=False, compare=False)
+
+    @property
+    def source(self) -> tuple[str, int]:
+        """The file the CRD was read from, and the line it begins on."""
+        return self.origin.name, self.origin.line + self.origin.first
 
     @property
     def storage(self) -> Version:

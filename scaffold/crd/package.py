@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -55,6 +55,7 @@ class Member:
         self.blocks: list[str] = []
         self.types: list[gotypes.Struct | gotypes.Named] = []
         self.schema: Schema = {}
+        self.known_types: Counter[str] = Counter()
         self.is_open = False
 
     def field_types(self) -> dict[str, str]:
@@ -198,6 +199,8 @@ def _write(member: Member) -> None:
         fields = go.fields if isinstance(go, gotypes.Struct) else [("", go.underlying)]
         for _, kind in fields:
             paths |= gotypes.imports(kind)
+            if go.name not in (first.go.name, f"{first.go.name}List"):
+                member.known_types.update(gotypes.foreign(kind))
     member.imports = [_import_spec(path) for path in sorted(paths)]
 
 
