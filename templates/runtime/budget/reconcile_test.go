@@ -154,7 +154,10 @@ func TestAFenceForbidsTheStatus(t *testing.T) {
 func TestFencesDoNotReachSiblings(t *testing.T) {
 	fallen, fall := context.WithCancelCause(t.Context())
 	fall(cause.TenantGone)
-	base := budget.WithFence(budget.WithFence(t.Context(), t.Context()), t.Context())
+	base := t.Context()
+	for range 3 { // so that the list has room for one more
+		base = budget.WithFence(base, t.Context())
+	}
 	first := budget.WithFence(base, t.Context())
 	_ = budget.WithFence(base, fallen) // must not write into first's list
 	if _, release, err := split.BeginStatus(first); err != nil {

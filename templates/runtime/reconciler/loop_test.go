@@ -11,6 +11,8 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -164,6 +166,40 @@ func TestABareCancelIsNoError(t *testing.T) {
 	}
 }
 
+func TestPanicsReachTheHandlers(t *testing.T) {
+	quiet(t)
+	var got any
+	utilruntime.PanicHandlers = append(utilruntime.PanicHandlers, func(_ context.Context, value any) { got = value })
+	p := start(t, `{}`)
+	_, f := build(t, p, user(func(context.Context, *widget) error { panic("boom") }))
+	if _, err := f.Reconcile(t.Context(), request); !is(err, errPanic) || got != "boom" {
+		t.Errorf("error %v, handler got %v", err, got)
+	}
+}
+
+// What a superseded pass began must not be forgotten, such as the name of
+// something half made; whether the object is ready is for the next pass to say.
+func TestASupersededPassKeepsItsStatusAndLeavesReady(t *testing.T) {
+	p := start(t, `{"status":{"conditions":[{"type":"Ready","status":"True","reason":"Reconciled","observedGeneration":1}]}}`)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	_, f := build(t, p, user(func(ctx context.Context, w *widget) error {
+		w.Status.Serial = 7
+		cancel(cause.Superseded)
+		return hang(ctx, w)
+	}))
+	result, err := f.Reconcile(ctx, request)
+	if err != nil || !result.IsZero() {
+		t.Errorf("result %+v, error %v", result, err)
+	}
+	w := p.Widget()
+	if c := ready(w); w.Status.Serial != 7 || c.Status != metav1.ConditionTrue || c.Reason != "Reconciled" || w.Status.ObservedGeneration != 0 {
+		t.Errorf("status %+v", w.Status)
+	}
+	if got := p.Recorder.Events(); len(got) != 0 {
+		t.Errorf("events %v", got)
+	}
+}
+
 func TestReading(t *testing.T) {
 	t.Run("gone", func(t *testing.T) {
 		p := runtimetest.NewProcess(limit)
@@ -305,6 +341,7 @@ type observing struct {
 func (o observing) ObserveKind(ctx context.Context, w *widget) error { return o.observe(ctx, w) }
 
 func TestObserveWritesNothing(t *testing.T) {
+	quiet(t)
 	failure := errors.New("boom")
 	tests := map[string]struct {
 		user    reconciler.Interface[*widget]

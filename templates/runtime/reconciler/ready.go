@@ -54,8 +54,6 @@ type verdict struct {
 	observed bool
 	// event tells that a change of the condition is worth an event.
 	event bool
-	// write is false where nothing may be written any more.
-	write bool
 	// err is what the pass returns to the chain.
 	err error
 }
@@ -69,14 +67,14 @@ func judge(ctx context.Context, err error, fallback string) verdict {
 	o := cause.Classify(ctx, err)
 	switch {
 	case o.OK():
-		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true, write: true}
+		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true}
 	case o.Ended && o.Interrupted():
 		return interrupted(o)
 	case o.Ended:
 		return failed(o.Err, reasonOf(o, fallback))
 	case o.Name == cause.NameConflict:
 		// Somebody else wrote at the same time: routine, and gone on the next try.
-		return verdict{write: true, err: err}
+		return verdict{err: err}
 	}
 	if later, ok := requeue.AsLater(err); ok {
 		return postponed(later)
@@ -90,12 +88,12 @@ func judge(ctx context.Context, err error, fallback string) verdict {
 func failed(err error, reason string) verdict {
 	return verdict{
 		ready: metav1.ConditionFalse, reason: reason, message: err.Error(),
-		observed: true, event: true, write: true, err: err,
+		observed: true, event: true, err: err,
 	}
 }
 
 func postponed(later *requeue.Later) verdict {
-	v := verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true, write: true, err: later}
+	v := verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true, err: later}
 	if later.Pending() {
 		v.ready, v.reason, v.message = metav1.ConditionFalse, later.Reason(), later.Message()
 	}
@@ -106,10 +104,9 @@ func postponed(later *requeue.Later) verdict {
 // is ready is unknown then, except that a superseded pass says nothing, as the
 // next one follows at once.
 func interrupted(o cause.Outcome) verdict {
-	v := verdict{ready: metav1.ConditionUnknown, reason: ReasonCanceled, message: o.Err.Error(), write: true, err: chain.CutShort(o.Err)}
+	v := verdict{ready: metav1.ConditionUnknown, reason: ReasonCanceled, message: o.Err.Error(), err: chain.CutShort(o.Err)}
 	if o.Cause != nil {
 		v.reason = o.Cause.Reason()
-		v.write = !o.Cause.Fencing()
 	}
 	if errors.Is(o.Err, cause.Superseded) {
 		v.ready = ""

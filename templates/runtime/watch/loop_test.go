@@ -205,10 +205,14 @@ func TestLoopEndsWithItsContextWhereverItIs(t *testing.T) {
 }
 
 func TestLoopEndsWithItsHandler(t *testing.T) {
-	s := &script{t: t, fail: errors.New("boom")}
-	if err := (&watch.Loop{Source: s, Handler: s}).Start(t.Context()); err != s.fail {
-		t.Errorf("error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s := &script{t: t, fail: errors.New("boom")}
+		if err := (&watch.Loop{Source: s, Handler: s}).Start(ctx); err != s.fail {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 // An API server that answers every watch with an error at once must not be

@@ -58,15 +58,17 @@ func TestNotifierWakesForEveryChange(t *testing.T) {
 }
 
 func TestNotifierDoesNotOutliveItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	n := watch.NewNotifier() // whose controller never starts
-	if err := n.Replace(ctx, []runtime.Object{widget("a", "1")}); err != nil {
-		t.Error(err)
-	}
-	if err := n.Handle(ctx, apiwatch.Event{Type: apiwatch.Added, Object: widget("b", "2")}); err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		n := watch.NewNotifier() // whose controller never starts
+		if err := n.Replace(ctx, []runtime.Object{widget("a", "1")}); err != nil {
+			t.Error(err)
+		}
+		if err := n.Handle(ctx, apiwatch.Event{Type: apiwatch.Added, Object: widget("b", "2")}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestNotifierRefusesWhatIsNoObject(t *testing.T) {

@@ -1,0 +1,199 @@
+"""Mutation check of the emitted runtime: each guard, removed, turns a test red.
+
+The guards are listed in templates/runtime/mutations.toml. Everything happens in
+a temporary copy of the module. Exit code 0 only if every mutant is caught.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULE = Path(__file__).resolve().parent.parent / "templates" / "runtime"
+LIST = "mutations.toml"
+TIMEOUT = 60  # seconds for one test; a mutant may hang
+
+
+class ListError(Exception):
+    """The list of mutations is wrong: it must be mended, not the runtime."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One guard: `find` in `file` becomes `replace`, and `test` must fail."""
+
+    guard: str
+    file: str
+    find: str
+    replace: str
+    package: str
+    test: str
+    count: int = 1
+
+    def apply(self, module: Path) -> str:
+        """Change the file below `module`; return its former text."""
+        path = module / self.file
+        text = path.read_text(encoding="utf-8")
+        found = text.count(self.find)
+        if found != 1:
+            raise ListError(
+                f"{self.file} has {found} places with the text of {self.guard!r}, not one"
+            )
+        path.write_text(text.replace(self.find, self.replace), encoding="utf-8")
+        return text
+
+    def restore(self, module: Path, text: str) -> None:
+        """Put the former text back."""
+        (module / self.file).write_text(text, encoding="utf-8")
+
+
+def read_list(path: Path) -> list[Mutation]:
+    """Return the mutations in file order."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]
+        mutations = [Mutation(**entry) for entry in entries]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ListError(f"{path}: {error}") from error
+    guards = [m.guard for m in mutations]
+    for guard in guards:
+        if guards.count(guard) > 1:
+            raise ListError(f"{path}: guard {guard!r} is listed twice")
+    return mutations
+
+
+def go_test(
+    module: Path, package: str, tests: list[str], count: int = 1
+) -> tuple[bool, str]:
+    """Run the tests of one package; return whether they passed, and the output."""
+    command = [
+        "go",
+        "test",
+        f"-count={count}",
+        f"-timeout={TIMEOUT}s",
+        "-run",
+        f"^({'|'.join(tests)})$",
+        package,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=module,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 0, done.stdout
+
+
+def check_unchanged(module: Path, mutations: list[Mutation]) -> None:
+    """Every named test must exist and pass while its guard is in place."""
+    by_package: dict[str, set[str]] = defaultdict(set)
+    for mutation in mutations:
+        by_package[mutation.package].add(mutation.test)
+    for package, tests in sorted(by_package.items()):
+        listed = subprocess.run(
+            ["go", "test", "-list", ".*", package],
+            cwd=module,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        missing = tests - set(listed.stdout.split())
+        if missing:
+            raise ListError(
+                f"{package} has no {', '.join(sorted(missing))}\n{listed.stderr}"
+            )
+        passed, output = go_test(module, package, sorted(tests))
+        if not passed:
+            raise ListError(f"{package} fails before anything is changed:\n{output}")
+
+
+def verdict(mutation: Mutation, passed: bool, output: str) -> str | None:
+    """Say why the mutant counts as a failure, None if its test caught it."""
+    if passed:
+        return "survived: the test stays green"
+    if "[build failed]" in output or "[setup failed]" in output:
+        return f"does not compile:\n{output}"
+    red = re.search(rf"^--- FAIL: {re.escape(mutation.test)}\b", output, re.MULTILINE)
+    hung = (
+        f"panic: test timed out after {TIMEOUT}s" in output
+        or "\t" + mutation.test + " (" in output
+    )
+    broke = re.search(r"^(panic|fatal error): ", output, re.MULTILINE)
+    if red or hung or broke:
+        return None
+    return f"the run failed, but not by {mutation.test}:\n{output}"
+
+
+def run(module: Path, mutations: list[Mutation]) -> int:
+    """Try every mutation in a copy; return how many were caught."""
+    caught = 0
+    with tempfile.TemporaryDirectory(prefix="mutate-") as temporary:
+        copy = Path(temporary) / "runtime"
+        shutil.copytree(module, copy)
+        check_unchanged(copy, mutations)
+        for mutation in mutations:
+            begin = time.monotonic()
+            text = mutation.apply(copy)
+            try:
+                reason = verdict(
+                    mutation,
+                    *go_test(copy, mutation.package, [mutation.test], mutation.count),
+                )
+            finally:
+                mutation.restore(copy, text)
+            took = time.monotonic() - begin
+            if reason is None:
+                caught += 1
+                print(f"caught  {took:5.1f} s  {mutation.guard}", flush=True)
+            else:
+                print(
+                    f"MISSED  {took:5.1f} s  {mutation.guard}\n  {mutation.file}: {reason}",
+                    flush=True,
+                )
+    return caught
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        default="",
+        help="only guards and files with this text",
+    )
+    parser.add_argument(
+        "--module",
+        type=Path,
+        default=MODULE,
+        help="the Go module (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        mutations = [
+            m
+            for m in read_list(options.module / LIST)
+            if options.only in m.guard or options.only in m.file
+        ]
+        if not mutations:
+            raise ListError(f"no guard with {options.only!r}")
+        caught = run(options.module, mutations)
+    except ListError as error:
+        print(f"mutate: {error}", file=sys.stderr)
+        return 2
+    print(f"{caught} of {len(mutations)} guards are held by a test")
+    return 0 if caught == len(mutations) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
