@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scaffold.crd import names, package, residual
+from scaffold.crd import conversion, names, package, residual
 from scaffold.crd.document import Document
-from scaffold.crd.model import Code, Column, Conversion, Kind, Scale, Version
+from scaffold.crd.model import Code, Column, Conversion, Kind, Scale, Spoke, Version
 from scaffold.crd.package import Member
 from scaffold.errors import InputError, ScaffoldError, raise_all
 
@@ -22,10 +22,11 @@ def kinds(
     packages = names.package_names(keys)
     go_names = _go_names(crds)
     codes = _codes(crds, packages, go_names, known_types)
+    spokes = _spokes(crds, packages, codes)
     return tuple(
-        _kind(source, crd, package, dirs[crd["spec"]["group"]], go_name, code)
-        for (source, crd), package, go_name, code in zip(
-            crds, packages, go_names, codes, strict=True
+        _kind(source, crd, package, dirs[crd["spec"]["group"]], go_name, code, spoke)
+        for (source, crd), package, go_name, code, spoke in zip(
+            crds, packages, go_names, codes, spokes, strict=True
         )
     )
 
@@ -90,6 +91,33 @@ def _codes(
     return codes
 
 
+def _spokes(
+    crds: Sequence[tuple[Document, dict[str, Any]]],
+    packages: Sequence[str],
+    codes: Sequence[dict[str, tuple[Member, Code]]],
+) -> list[dict[str, Spoke]]:
+    """Return each kind's conversions by version name, none for single versions."""
+    spokes: list[dict[str, Spoke]] = [{} for _ in crds]
+    have_helpers: set[tuple[str, str]] = set()
+    for index in sorted(range(len(crds)), key=lambda index: packages[index]):
+        spec = crds[index][1]["spec"]
+        hub = next(one["name"] for one in spec["versions"] if one.get("storage"))
+        for version in spec["versions"]:
+            if version["name"] == hub:
+                continue
+            member, _ = codes[index][version["name"]]
+            made = conversion.spoke(member.root, codes[index][hub][0].root)
+            shared = (spec["group"], version["name"])
+            spokes[index][version["name"]] = Spoke(
+                imports=tuple(conversion.imports(made.functions)),
+                functions=tuple(made.functions),
+                lost=tuple(made.lost),
+                helpers=shared not in have_helpers,
+            )
+            have_helpers.add(shared)
+    return spokes
+
+
 def _kind(
     source: Document,
     crd: dict[str, Any],
@@ -97,6 +125,7 @@ def _kind(
     group_dir: str,
     go_name: str,
     code: dict[str, tuple[Member, Code]],
+    spokes: dict[str, Spoke],
 ) -> Kind:
     spec = crd["spec"]
     called = spec["names"]
@@ -121,7 +150,13 @@ def _kind(
         group_dir=group_dir,
         conversion=_conversion(spec.get("conversion") or {}),
         versions=tuple(
-            _version(version, *code[version["name"]]) for version in spec["versions"]
+            _version(
+                version,
+                *code[version["name"]],
+                spokes.get(version["name"]),
+                bool(spokes and version.get("storage")),
+            )
+            for version in spec["versions"]
         ),
         exact=residual.same(residual.normal(made), residual.normal(crd)),
         residual=residual.patch(made, crd),
@@ -138,7 +173,13 @@ def _conversion(conversion: dict[str, Any]) -> Conversion:
     )
 
 
-def _version(version: dict[str, Any], member: Member, code: Code) -> Version:
+def _version(
+    version: dict[str, Any],
+    member: Member,
+    code: Code,
+    spoke: Spoke | None,
+    is_hub: bool,
+) -> Version:
     types = member.field_types()
     schema = version["schema"]["openAPIV3Schema"]
     properties = schema.get("properties") or {}
@@ -162,6 +203,8 @@ def _version(version: dict[str, Any], member: Member, code: Code) -> Version:
         spec_type=types.get("spec", ""),
         status_type=types.get("status", ""),
         code=code,
+        spoke=spoke,
+        is_hub=is_hub,
         schema=schema,
     )
 

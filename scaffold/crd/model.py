@@ -57,12 +57,29 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoke:
+    """The conversion code of a version that is not the storage version.
+
+    ``functions`` are Go functions, ``imports`` what they need besides the hub's
+    package. ``lost`` are JSON paths that only an annotation carries through the
+    other version. ``helpers`` says that this file declares what the package's
+    conversions share.
+    """
+
+    imports: tuple[str, ...]
+    functions: tuple[str, ...]
+    lost: tuple[str, ...]
+    helpers: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One version of a kind.
 
     ``package`` is the identifier of its Go package. ``conditions`` says that
     ``status.conditions`` is a ``[]metav1.Condition``; ``observed_generation``
     is the Go type of ``status.observedGeneration``, '' if there is none.
+    A kind of several versions has a hub, its storage version, and spokes.
     ``spec_type`` and ``status_type`` are the Go types of the two fields as
     they are declared, '' if there is no such property: with a leading ``*``
     the field is nil when the object has none.
@@ -84,6 +101,8 @@ class Version:
     spec_type: str
     status_type: str
     code: Code = field(repr=False, compare=False)
+    spoke: Spoke | None = field(repr=False, compare=False)
+    is_hub: bool
     schema: dict[str, Any] = field(repr=False, compare=False)
 
 
