@@ -98,10 +98,11 @@ def _spokes(
 ) -> list[dict[str, Spoke]]:
     """Return each kind's conversions by version name, none for single versions."""
     spokes: list[dict[str, Spoke]] = [{} for _ in crds]
+    hubs = _hubs([crd["spec"] for _, crd in crds])
     have_helpers: set[tuple[str, str]] = set()
     for index in sorted(range(len(crds)), key=lambda index: packages[index]):
         spec = crds[index][1]["spec"]
-        hub = next(one["name"] for one in spec["versions"] if one.get("storage"))
+        hub = hubs[index]
         for version in spec["versions"]:
             if version["name"] == hub:
                 continue
@@ -116,6 +117,41 @@ def _spokes(
             )
             have_helpers.add(shared)
     return spokes
+
+
+def _hubs(specs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the version of each kind that its others are converted to.
+
+    It is the stored one, unless the packages of a group would then import each
+    other in a circle: Go forbids that, and the most stable version is taken.
+    """
+    hubs = [
+        next(str(one["name"]) for one in spec["versions"] if one.get("storage"))
+        for spec in specs
+    ]
+    for group in {spec["group"] for spec in specs}:
+        inside = [index for index, spec in enumerate(specs) if spec["group"] == group]
+        edges: dict[str, set[str]] = {}
+        for index in inside:
+            for one in specs[index]["versions"]:
+                edges.setdefault(one["name"], set()).update(
+                    {hubs[index]} - {one["name"]}
+                )
+        if _has_cycle(edges):
+            for index in inside:
+                versions = [str(one["name"]) for one in specs[index]["versions"]]
+                hubs[index] = max(versions, key=names.stability)
+    return hubs
+
+
+def _has_cycle(edges: dict[str, set[str]]) -> bool:
+    remaining = {node: set(targets) for node, targets in edges.items()}
+    while free := [node for node, targets in remaining.items() if not targets]:
+        for node in free:
+            del remaining[node]
+        for targets in remaining.values():
+            targets.difference_update(free)
+    return bool(remaining)
 
 
 def _kind(
@@ -154,7 +190,7 @@ def _kind(
                 version,
                 *code[version["name"]],
                 spokes.get(version["name"]),
-                bool(spokes and version.get("storage")),
+                bool(spokes and version["name"] not in spokes),
             )
             for version in spec["versions"]
         ),

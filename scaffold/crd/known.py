@@ -65,6 +65,8 @@ def recognise(schema: Schema, is_field: bool) -> tuple[External, Schema] | None:
         own = schema.get("description") or ""
         if one["digest"] == wanted and (is_field or own == one["description"]):
             base = {key: value for key, value in schema.items() if key not in _OF_FIELD}
+            if schema.get("required"):
+                base["required"] = sorted(schema["required"])
             if schema.get("description"):
                 base["description"] = schema["description"]
             return _external(one), base

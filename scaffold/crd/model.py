@@ -79,7 +79,7 @@ class Version:
     ``package`` is the identifier of its Go package. ``conditions`` says that
     ``status.conditions`` is a ``[]metav1.Condition``; ``observed_generation``
     is the Go type of ``status.observedGeneration``, '' if there is none.
-    A kind of several versions has a hub, its storage version, and spokes.
+    A kind of several versions has a hub, as a rule its storage version, and spokes.
     ``spec_type`` and ``status_type`` are the Go types of the two fields as
     they are declared, '' if there is no such property: with a leading ``*``
     the field is nil when the object has none.
@@ -148,6 +148,11 @@ class Kind:
     def storage(self) -> Version:
         """The version that is stored."""
         return next(version for version in self.versions if version.is_storage)
+
+    @property
+    def hub(self) -> Version:
+        """The version that others are converted to; of one version, that one."""
+        return next((one for one in self.versions if one.is_hub), self.storage)
 
     @property
     def served(self) -> tuple[Version, ...]:

@@ -95,6 +95,16 @@ def version_package(version: str) -> str:
     return f"{name}version" if name in KEYWORDS or name in PREDECLARED else name
 
 
+def stability(version: str) -> tuple[int, int, int, str]:
+    """Return the sort key of a version by Kubernetes' priority: v2 > v1 > v1beta1."""
+    match = re.fullmatch(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?", version)
+    if not match:
+        return -1, 0, 0, version
+    major, stage, minor = match.groups()
+    level = {"alpha": 0, "beta": 1, None: 2}[stage]
+    return level, int(major), int(minor or 0), version
+
+
 def digest(text: str) -> str:
     """Return six letters that stand for a text, for names that must differ."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
