@@ -154,10 +154,8 @@ func TestAFenceForbidsTheStatus(t *testing.T) {
 func TestFencesDoNotReachSiblings(t *testing.T) {
 	fallen, fall := context.WithCancelCause(t.Context())
 	fall(cause.TenantGone)
-	base := t.Context()
-	for range 3 { // so that the list has room for one more
-		base = budget.WithFence(base, t.Context())
-	}
+	// With three fences the list has room for one more.
+	base := budget.WithFence(budget.WithFence(budget.WithFence(t.Context(), t.Context()), t.Context()), t.Context())
 	first := budget.WithFence(base, t.Context())
 	_ = budget.WithFence(base, fallen) // must not write into first's list
 	if _, release, err := split.BeginStatus(first); err != nil {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
@@ -20,7 +21,6 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/requeue"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 // outcomes collects what the passes over one object come to, as an observing
@@ -216,7 +216,7 @@ type gadget struct {
 	widget `json:",inline"`
 }
 
-func (g *gadget) DeepCopyObject() runtime.Object { return &gadget{*g.widget.DeepCopy()} }
+func (g *gadget) DeepCopyObject() runtime.Object { return &gadget{*g.DeepCopy()} }
 
 type gadgetList struct {
 	metav1.TypeMeta `json:",inline"`

@@ -10,15 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
-
-	"github.com/go-logr/logr"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
@@ -67,7 +65,7 @@ func create(t testing.TB, w *widget) *widget {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		c := direct(t)
 		_ = c.Patch(ctx, w, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))

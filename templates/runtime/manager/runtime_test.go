@@ -22,7 +22,7 @@ import (
 )
 
 // start makes a Runtime without servers whose API server is never asked.
-func start(t *testing.T, ctx context.Context, settings Settings, configure func(*ctrl.Options)) *Runtime {
+func start(ctx context.Context, t *testing.T, settings Settings, configure func(*ctrl.Options)) *Runtime {
 	t.Helper()
 	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
 	r, err := New(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, Options{
@@ -46,7 +46,7 @@ type key struct{}
 func TestRunnablesHaveTheRootsValuesAndOwnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
-		r := start(t, root, Settings{DrainDelay: time.Second}, nil)
+		r := start(root, t, Settings{DrainDelay: time.Second}, nil)
 		add(t, r, func(ctx context.Context) error {
 			if ctx.Value(key{}) != "kept" {
 				t.Error("the root's value is lost")
@@ -67,7 +67,7 @@ func TestRunnablesHaveTheRootsValuesAndOwnEnd(t *testing.T) {
 func TestTheEndHasAnOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
-		r := start(t, root, Settings{DrainDelay: 2 * time.Second}, nil)
+		r := start(root, t, Settings{DrainDelay: 2 * time.Second}, nil)
 		if err := r.ready(nil); err == nil {
 			t.Error("ready before it runs")
 		}
@@ -117,7 +117,7 @@ func TestRunReturnsInTimeWhateverHangs(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
 		over := make(chan struct{})
 		defer func() { close(over); synctest.Wait() }()
-		r := start(t, root, Settings{DrainDelay: time.Second}, nil)
+		r := start(root, t, Settings{DrainDelay: time.Second}, nil)
 		work := make(chan context.Context, 1)
 		add(t, r, func(ctx context.Context) error {
 			work <- ctx
@@ -143,7 +143,7 @@ func TestRunReturnsInTimeWhateverHangs(t *testing.T) {
 func TestRunReturnsInTimeEvenIfTheManagerDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
-		r := start(t, root, Settings{}, nil)
+		r := start(root, t, Settings{}, nil)
 		over := make(chan struct{})
 		r.Manager = deaf{r.Manager, over}
 		time.AfterFunc(time.Minute, stop)
@@ -168,7 +168,7 @@ func (d deaf) Start(context.Context) error { <-d.over; return nil }
 
 func TestAPartThatFailsEndsTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, t.Context(), Settings{}, nil)
+		r := start(t.Context(), t, Settings{}, nil)
 		failure := errors.New("boom")
 		add(t, r, func(context.Context) error { return failure })
 		if err := r.Run(t.Context()); !errors.Is(err, failure) {
@@ -185,7 +185,7 @@ func TestAPartThatFailsEndsTheProcess(t *testing.T) {
 func TestEverybodyIsToldBeforeTheyAreStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
-		r := start(t, root, Settings{}, nil)
+		r := start(root, t, Settings{}, nil)
 		var told []error
 		add(t, r, func(ctx context.Context) error {
 			r.OnStop(func(reason error) {
@@ -211,7 +211,7 @@ func TestEverybodyIsToldBeforeTheyAreStopped(t *testing.T) {
 func TestStartIsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
-		r := start(t, root, Settings{}, nil)
+		r := start(root, t, Settings{}, nil)
 		stop()
 		if err := manager.Manager(r).Start(root); err != nil {
 			t.Error(err)
@@ -256,7 +256,7 @@ func (l *lock) Describe() string   { return "lock" }
 func TestLostLeadershipIsAFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lock{}
-		r := start(t, t.Context(), Settings{LeaderElection: true, LeaderElectionID: "test"}, func(o *ctrl.Options) {
+		r := start(t.Context(), t, Settings{LeaderElection: true, LeaderElectionID: "test"}, func(o *ctrl.Options) {
 			o.LeaderElectionResourceLockInterface = l
 		})
 		over := make(chan struct{})
@@ -293,7 +293,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestControllersHaveABackstop(t *testing.T) {
-	r := start(t, t.Context(), Settings{ReconcileTimeout: time.Minute}, nil)
+	r := start(t.Context(), t, Settings{ReconcileTimeout: time.Minute}, nil)
 	if got := r.GetControllerOptions().ReconciliationTimeout; got != time.Minute {
 		t.Errorf("ReconciliationTimeout %s", got)
 	}

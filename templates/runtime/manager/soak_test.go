@@ -15,7 +15,7 @@ func TestManyRunsLeaveNothingBehind(t *testing.T) {
 	cycle := func() {
 		root, stop := context.WithCancel(t.Context())
 		defer stop()
-		r := start(t, root, Settings{}, nil)
+		r := start(root, t, Settings{}, nil)
 		add(t, r, func(ctx context.Context) error {
 			stop()
 			<-ctx.Done()

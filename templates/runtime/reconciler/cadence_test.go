@@ -174,7 +174,7 @@ func TestAnEventDoesNotMoveTheGrid(t *testing.T) {
 			return time.Now().Add(result.RequeueAfter)
 		}
 		next := tick()
-		time.Sleep(next.Sub(time.Now()) / 2)
+		time.Sleep(time.Until(next) / 2)
 		if moved := tick(); !moved.Equal(next) {
 			t.Errorf("the next tick moved by %s", moved.Sub(next))
 		}

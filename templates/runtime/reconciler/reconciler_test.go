@@ -20,7 +20,6 @@ import (
 // The names used by most tests, to keep them readable.
 type (
 	widget  = runtimetest.Widget
-	server  = runtimetest.Server
 	patch   = runtimetest.Patch
 	process = runtimetest.Process
 )

@@ -61,18 +61,24 @@ type WidgetList struct {
 	Items []Widget `json:"items"`
 }
 
-// DeepCopy returns a copy that shares nothing with w.
-func (w *Widget) DeepCopy() *Widget {
-	c := *w
-	w.ObjectMeta.DeepCopyInto(&c.ObjectMeta)
-	c.Status.Parts = slices.Clone(w.Status.Parts)
+// DeepCopyInto copies w to out, which then shares nothing with it.
+func (w *Widget) DeepCopyInto(out *Widget) {
+	*out = *w
+	w.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
+	out.Status.Parts = slices.Clone(w.Status.Parts)
 	if w.Status.Conditions != nil {
-		c.Status.Conditions = make([]metav1.Condition, len(w.Status.Conditions))
+		out.Status.Conditions = make([]metav1.Condition, len(w.Status.Conditions))
 		for i := range w.Status.Conditions {
-			w.Status.Conditions[i].DeepCopyInto(&c.Status.Conditions[i])
+			w.Status.Conditions[i].DeepCopyInto(&out.Status.Conditions[i])
 		}
 	}
-	return &c
+}
+
+// DeepCopy returns a copy that shares nothing with w.
+func (w *Widget) DeepCopy() *Widget {
+	out := &Widget{}
+	w.DeepCopyInto(out)
+	return out
 }
 
 // DeepCopyObject implements runtime.Object.
@@ -80,15 +86,15 @@ func (w *Widget) DeepCopyObject() runtime.Object { return w.DeepCopy() }
 
 // DeepCopyObject implements runtime.Object.
 func (l *WidgetList) DeepCopyObject() runtime.Object {
-	c := *l
-	l.ListMeta.DeepCopyInto(&c.ListMeta)
+	out := *l
+	l.DeepCopyInto(&out.ListMeta)
 	if l.Items != nil {
-		c.Items = make([]Widget, len(l.Items))
+		out.Items = make([]Widget, len(l.Items))
 		for i := range l.Items {
-			c.Items[i] = *l.Items[i].DeepCopy()
+			l.Items[i].DeepCopyInto(&out.Items[i])
 		}
 	}
-	return &c
+	return &out
 }
 
 // Scheme returns a scheme that knows Widget and Kubernetes' own types.

@@ -48,11 +48,12 @@ type Loop struct {
 // Start runs the loop until ctx ends (nil) or the Handler fails (its error).
 func (l *Loop) Start(ctx context.Context) error {
 	version := "" // the last one seen, empty where only a list can help
-	for failures := 0; ; {
-		progress, err := l.step(ctx, &version)
+	var err error
+	for failures := 0; l.pause(ctx, failures, err); {
+		var progress bool
+		progress, err = l.step(ctx, &version)
 		switch {
 		case ctx.Err() != nil:
-			return nil
 		case isHandlerError(err):
 			return errors.Unwrap(err)
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
@@ -63,12 +64,18 @@ func (l *Loop) Start(ctx context.Context) error {
 			continue
 		}
 		failures++
-		delay := l.Backoff.After(failures, err)
-		log.FromContext(ctx).V(1).Info("Watch interrupted", "error", err, "resourceVersion", version, "retryIn", delay)
-		if budget.Wait(ctx, delay) != nil {
-			return nil
-		}
+		log.FromContext(ctx).V(1).Info("Watch interrupted", "error", err, "resourceVersion", version, "failures", failures)
 	}
+	return nil
+}
+
+// pause waits as is due after that many failures in a row, of which err is the
+// last. It reports whether there is time to go on.
+func (l *Loop) pause(ctx context.Context, failures int, err error) bool {
+	if failures == 0 {
+		return ctx.Err() == nil
+	}
+	return budget.Wait(ctx, l.Backoff.After(failures, err)) == nil
 }
 
 // step lists, if there is no version to watch from, and watches until the watch

@@ -215,6 +215,24 @@ func TestLoopEndsWithItsHandler(t *testing.T) {
 	})
 }
 
+func TestLoopComesBackWhenItIsToldTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		asked := make(chan time.Time, 1)
+		s := &script{t: t, steps: []step{{err: apierrors.NewTooManyRequests("slow down", 30)}, {events: func(*apiwatch.FakeWatcher) {
+			asked <- time.Now()
+		}}}}
+		begin := time.Now()
+		if err := (&watch.Loop{Source: s, Handler: s}).Start(ctx); err != nil {
+			t.Errorf("error %v", err)
+		}
+		if again := (<-asked).Sub(begin); again != 30*time.Second {
+			t.Errorf("asked again after %s", again)
+		}
+	})
+}
+
 // An API server that answers every watch with an error at once must not be
 // asked without a pause.
 func TestLoopBacksOff(t *testing.T) {
