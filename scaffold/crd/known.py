@@ -17,7 +17,7 @@ from typing import Any
 from scaffold.crd.golang import json_text
 from scaffold.crd.gotypes import METAV1, Copying, External
 from scaffold.crd.markers import Schema
-from scaffold.crd.residual import normal_schema
+from scaffold.crd.residual import TYPE_META, normal_schema
 
 TABLE = Path(__file__).with_name("known.json")
 CONDITION = f"{METAV1}.Condition"
@@ -49,13 +49,17 @@ def digest(schema: Schema) -> str:
     ).hexdigest()[:32]
 
 
-def recognise(schema: Schema, is_field: bool) -> tuple[External, Schema] | None:
+def recognise(
+    schema: Schema, is_field: bool, in_described: bool
+) -> tuple[External, Schema] | None:
     """Return the type an object's schema is made from, and that type's schema.
 
     On a field the description is the field's own; elsewhere it must be the
-    type's. A condition that people described in their own words, or not at all,
-    is one as well; one in the words of another release of Kubernetes is not,
-    because the pinned release would put its own words in their place.
+    type's. A condition that people described in their own words, or left out of
+    their descriptions, is one as well: its type can be read off its validation.
+    One in the words of another release of Kubernetes is not, because the pinned
+    release would put its own words in their place; nor is one in a CRD that was
+    stripped of all descriptions, see :func:`is_described`.
     """
     candidates = _table()["by_names"].get(names_of(schema))
     if not candidates:
@@ -70,11 +74,29 @@ def recognise(schema: Schema, is_field: bool) -> tuple[External, Schema] | None:
             if schema.get("description"):
                 base["description"] = schema["description"]
             return _external(one), base
-        if f"{one['path']}.{one['name']}" == CONDITION and _in_own_words(schema):
+        name = f"{one['path']}.{one['name']}"
+        if name == CONDITION and in_described and _in_own_words(schema):
             condition: Schema = _table()["condition"]
             if digest(_undescribed(condition)) == digest(_undescribed(schema)):
                 return _external(one), condition
     return None
+
+
+def is_described(schema: Schema) -> bool:
+    """Whether a version's schema describes anything besides the API machinery's part."""
+    return any(
+        _has_description(child or {})
+        for name, child in (schema.get("properties") or {}).items()
+        if name not in TYPE_META
+    )
+
+
+def _has_description(schema: Schema) -> bool:
+    if schema.get("description"):
+        return True
+    children = list((schema.get("properties") or {}).values())
+    children += [schema.get("items"), schema.get("additionalProperties")]
+    return any(isinstance(one, dict) and _has_description(one) for one in children)
 
 
 def _external(one: dict[str, Any]) -> External:

@@ -68,46 +68,58 @@ class Member:
         return types
 
 
-def parse(schema: Schema, known_types: bool, is_field: bool = True) -> Node:
-    """Return the tree of nodes of a checked schema below the root.
+def parse_root(schema: Schema, known_types: bool) -> Root:
+    """Return the tree of nodes of a version's checked schema.
 
-    ``is_field`` says that the node is a property, whose description is then
-    not its type's. With ``known_types`` the types of Kubernetes are recognised.
+    With ``known_types`` the types of Kubernetes are recognised.
     """
-    if schema.get("type") == "array":
-        return Array(schema, parse(schema.get("items") or {}, known_types, False))
-    if schema.get("type") != "object":
-        node = scalar(schema)
-        assert node, "a checked schema has a known type"
-        return node
     properties = schema.get("properties") or {}
-    additional = schema.get("additionalProperties")
-    if properties:
-        found = known.recognise(schema, is_field) if known_types else None
-        if found:
-            return Known(schema, *found)
-        children = {
-            name: parse(child or {}, known_types) for name, child in properties.items()
-        }
+    parser = _Parser(known_types, known.is_described(schema))
+    return Root(
+        schema, {name: parser.node(child or {}) for name, child in properties.items()}
+    )
+
+
+class _Parser:
+    """Classifies schemas as nodes."""
+
+    def __init__(self, known_types: bool, is_described: bool) -> None:
+        self._known_types = known_types
+        self._is_described = is_described
+
+    def node(self, schema: Schema, is_field: bool = True) -> Node:
+        """Return the tree of nodes of a schema below the root.
+
+        ``is_field`` says that the node is a property, whose description is then
+        not its type's.
+        """
+        if schema.get("type") == "array":
+            return Array(schema, self.node(schema.get("items") or {}, False))
+        if schema.get("type") != "object":
+            node = scalar(schema)
+            assert node, "a checked schema has a known type"
+            return node
+        if schema.get("properties"):
+            return self._struct(schema, is_field)
+        additional = schema.get("additionalProperties")
+        if isinstance(additional, dict):
+            return Map(schema, self.node(additional, False))
+        if additional is True:
+            return Map(schema, AnyValue({PRESERVE: True}))
+        if schema.get(PRESERVE):
+            return FreeObject(schema)
+        return Struct(schema, {})
+
+    def _struct(self, schema: Schema, is_field: bool) -> Node:
+        if self._known_types:
+            found = known.recognise(schema, is_field, self._is_described)
+            if found:
+                return Known(schema, *found)
+        properties = schema["properties"]
+        children = {name: self.node(child or {}) for name, child in properties.items()}
         if schema.get(EMBEDDED) and "metadata" in children:
             children["metadata"] = Meta(properties["metadata"])
         return Struct(schema, children)
-    if isinstance(additional, dict):
-        return Map(schema, parse(additional, known_types, False))
-    if additional is True:
-        return Map(schema, AnyValue({PRESERVE: True}))
-    if schema.get(PRESERVE):
-        return FreeObject(schema)
-    return Struct(schema, {})
-
-
-def parse_root(schema: Schema, known_types: bool) -> Root:
-    """Return the tree of nodes of a version's schema."""
-    properties = schema.get("properties") or {}
-    return Root(
-        schema,
-        {name: parse(child or {}, known_types) for name, child in properties.items()},
-    )
 
 
 def write(members: Sequence[Member], reserved: Iterable[str]) -> None:

@@ -166,7 +166,7 @@ def normal(crd: Document) -> Document:
     names["singular"] = names.get("singular") or names["kind"].lower()
     names["listKind"] = names.get("listKind") or f"{names['kind']}List"
     spec["names"] = _without_empty(names)
-    spec.pop("conversion", None)
+    spec = {key: value for key, value in spec.items() if key in _SPEC}
     spec["versions"] = [
         _normal_version(version)
         for version in sorted(
@@ -174,6 +174,9 @@ def normal(crd: Document) -> Document:
         )
     ]
     return _without_empty(spec)
+
+
+_SPEC = frozenset({"group", "names", "preserveUnknownFields", "scope", "versions"})
 
 
 def _without_empty(value: Document) -> Document:
