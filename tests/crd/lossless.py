@@ -11,7 +11,7 @@ from scaffold.crd.residual import same
 from scaffold.crd.structs import Root, Struct
 from tests.crd.draw import amount, same_quantity
 
-_EMPTY: tuple[Any, ...] = (None, "", 0, False)
+_EMPTY: tuple[Any, ...] = (None, "", "0", False, {}, [])
 
 
 def difference(
@@ -54,14 +54,13 @@ def difference(
         )
     if isinstance(node, Map) and isinstance(before, dict) and isinstance(after, dict):
         return _members({}, node.values, before, after, path, counts, False)
-    if isinstance(node, Array) and isinstance(before, list) and isinstance(after, list):
-        if len(before) == len(after):
-            pairs = enumerate(zip(before, after, strict=True))
-            found = (
-                difference(node.items, a, b, f"{path}[{i}]", counts)
-                for i, (a, b) in pairs
-            )
-            return next((one for one in found if one), "")
+    lists = isinstance(before, list) and isinstance(after, list)
+    if isinstance(node, Array) and lists and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        found = (
+            difference(node.items, a, b, f"{path}[{i}]", counts) for i, (a, b) in pairs
+        )
+        return next((one for one in found if one), "")
     return f"{path}: {before!r} became {after!r}"
 
 
@@ -95,23 +94,17 @@ def _seconds(text: str) -> int:
 
 
 def _bare(value: Any) -> Any:
-    """Return a value of a type of Kubernetes' own without what it leaves out."""
+    """Return a value of a type of Kubernetes' own, canonical, without what is empty."""
     if isinstance(value, dict):
         kept = {key: _bare(item) for key, item in value.items()}
-        return {
-            key: item
-            for key, item in kept.items()
-            if item not in ({}, []) and item not in _EMPTY
-        }
+        return {key: item for key, item in kept.items() if item not in _EMPTY}
     if isinstance(value, list):
         return [_bare(item) for item in value]
     if isinstance(value, str) and value[10:11] == "T" and value[:4].isdigit():
         return _seconds(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
     try:
-        return (
-            str(amount(value))
-            if isinstance(value, str | int) and not isinstance(value, bool)
-            else value
-        )
+        return str(amount(value))
     except (AssertionError, ValueError):
         return value
