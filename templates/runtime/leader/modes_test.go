@@ -1,0 +1,465 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+// observer starts a replica that observes until the returned function lets it
+// be elected.
+func observer(t *testing.T, a *api) (*replica, func() *Term) {
+	t.Helper()
+	if _, err := a.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	a.steal("thief", time.Hour)
+	r := compete(t, a, "me")
+	synctest.Wait()
+	return r, func() *Term {
+		a.steal("thief", time.Second)
+		return r.await(t, nil)
+	}
+}
+
+func TestGate(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me, elect := observer(t, a)
+		var over func() error // of the work's context
+		observed, reconciled := errors.New("observed"), errors.New("reconciled")
+		f := chain.Wrap(
+			func(ctx context.Context, _ reconcile.Request) error { over = ctx.Err; return reconciled },
+			me.Gate(func(context.Context, reconcile.Request) error { return observed }),
+		)
+		if err := f(t.Context(), reconcile.Request{}); err != observed {
+			t.Errorf("while observing: %v", err)
+		}
+		term := elect()
+		if err := f(t.Context(), reconcile.Request{}); err != reconciled {
+			t.Errorf("while leading: %v", err)
+		}
+		if over() == nil {
+			t.Error("the work's context outlives the pass")
+		}
+		gate := me.Gate(nil)(func(ctx context.Context, _ reconcile.Request) error {
+			a.steal("thief", time.Hour)
+			<-ctx.Done()
+			if _, _, err := (budget.Reconcile{Total: time.Minute, Reserve: time.Second}).BeginStatus(ctx); !errors.Is(err, cause.LeadershipLost) {
+				t.Errorf("a status may be written after the term: %v", err)
+			}
+			return context.Cause(ctx)
+		})
+		if err := gate(t.Context(), reconcile.Request{}); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("work that was under way: %v", err)
+		}
+		if term.Check() == nil {
+			t.Error("the term goes on")
+		}
+	})
+}
+
+func TestJoinSticksToTheTermOfTheWork(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me, elect := observer(t, a)
+		process := me.Into(t.Context())
+		if _, _, err := Join(process); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("joined while observing: %v", err)
+		}
+		term := elect()
+		work, leave, err := Join(process)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		me.await(t, term)
+		if _, _, err := Join(work); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("work of an earlier term joined a later one: %v", err)
+		}
+		if _, leave, err := Join(process); err != nil {
+			t.Error(err)
+		} else {
+			leave()
+			leave() // more than once does no harm
+		}
+	})
+}
+
+// queue records what is added with which priority.
+type queue struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+	added chan string
+}
+
+func (q *queue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	for _, r := range requests {
+		q.added <- fmt.Sprint(r, " ", *o.Priority)
+	}
+}
+
+// reader is a cache that is filled after some attempts.
+type reader struct {
+	client.Reader
+	failures atomic.Int32
+}
+
+func (r *reader) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	if r.failures.Add(-1) >= 0 {
+		return errors.New("not filled yet")
+	}
+	for _, name := range []string{"a", "b"} {
+		w := runtimetest.Widget{}
+		w.Namespace, w.Name = "default", name
+		list.(*runtimetest.WidgetList).Items = append(list.(*runtimetest.WidgetList).Items, w)
+	}
+	return nil
+}
+
+func TestGainsEnqueueEverythingInEachTerm(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me, elect := observer(t, a)
+		q := &queue{added: make(chan string, 100)}
+		cache := &reader{}
+		cache.failures.Store(3)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if err := me.Gains(cache, &runtimetest.WidgetList{}).Start(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		if time.Sleep(time.Minute); len(q.added) != 0 {
+			t.Error("enqueued while observing")
+		}
+		term := elect()
+		for range 2 {
+			time.Sleep(10 * time.Second)
+			want := []string{fmt.Sprintf("default/a %d", handler.LowPriority), fmt.Sprintf("default/b %d", handler.LowPriority)}
+			var got []string
+			for len(q.added) > 0 {
+				got = append(got, <-q.added)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("enqueued %v, want %v", got, want)
+			}
+			if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			term = me.await(t, term)
+		}
+	})
+}
+
+func TestGainsGoIntoAQueueWithoutPriorities(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+		defer q.ShutDown()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if err := me.Gains(&reader{}, &runtimetest.WidgetList{}).Start(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		if time.Sleep(time.Second); q.Len() != 2 {
+			t.Errorf("%d objects enqueued", q.Len())
+		}
+	})
+}
+
+func TestRunnablesRunOncePerTerm(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me, elect := observer(t, a)
+		var running, runs atomic.Int32
+		failure := errors.New("boom")
+		r := me.PerTerm(manager.RunnableFunc(func(ctx context.Context) error {
+			running.Add(1)
+			defer running.Add(-1)
+			if runs.Add(1) == 3 {
+				return failure
+			}
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), cause.LeadershipLost) {
+				t.Errorf("ended with cause %v", context.Cause(ctx))
+			}
+			return errors.New("of no interest")
+		}))
+		if r.(manager.LeaderElectionRunnable).NeedLeaderElection() {
+			t.Error("controller-runtime would wait for its own election")
+		}
+		done := make(chan error, 1)
+		go func() { done <- r.Start(t.Context()) }()
+		if time.Sleep(time.Minute); runs.Load() != 0 {
+			t.Error("runs while observing")
+		}
+		term := elect()
+		for want := int32(1); want <= 2; want++ {
+			if synctest.Wait(); running.Load() != 1 || runs.Load() != want {
+				t.Errorf("%d runs, %d running", runs.Load(), running.Load())
+			}
+			time.Sleep(time.Minute)
+			if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			term = me.await(t, term)
+		}
+		if err := <-done; err != failure {
+			t.Errorf("Start returned %v", err)
+		}
+	})
+}
+
+func TestHTTP(t *testing.T) {
+	// serve returns the answer to a request while observing and while leading;
+	// next may end the term.
+	serve := func(t *testing.T, method string, next func(w http.ResponseWriter, r *http.Request, steal func())) (observing, leading *httptest.ResponseRecorder) {
+		t.Helper()
+		bubble(t, func(t *testing.T, a *api) {
+			me, elect := observer(t, a)
+			handler := me.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next(w, r, func() { a.steal("thief", time.Hour); <-r.Context().Done() })
+			}))
+			ask := func() *httptest.ResponseRecorder {
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, httptest.NewRequest(method, "/", nil).WithContext(t.Context()))
+				return w
+			}
+			observing = ask()
+			elect()
+			leading = ask()
+		})
+		return observing, leading
+	}
+	says := func(code int) func(http.ResponseWriter, *http.Request, func()) {
+		return func(w http.ResponseWriter, _ *http.Request, _ func()) {
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte("body"))
+		}
+	}
+	after := func(f func(http.ResponseWriter, *http.Request, func())) func(http.ResponseWriter, *http.Request, func()) {
+		return func(w http.ResponseWriter, r *http.Request, steal func()) { steal(); f(w, r, steal) }
+	}
+	unavailable := func(t *testing.T, r *httptest.ResponseRecorder) {
+		t.Helper()
+		if r.Code != http.StatusServiceUnavailable || r.Header().Get("Retry-After") != "1" {
+			t.Errorf("%d, Retry-After %q", r.Code, r.Header().Get("Retry-After"))
+		}
+		if strings.Contains(r.Body.String(), "body") {
+			t.Error("with the handler's body")
+		}
+	}
+	code := func(t *testing.T, r *httptest.ResponseRecorder, want int) {
+		t.Helper()
+		if r.Code != want {
+			t.Errorf("%d, want %d", r.Code, want)
+		}
+	}
+	t.Run("reads are answered in both modes", func(t *testing.T) {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {
+			observing, leading := serve(t, method, says(200))
+			code(t, observing, 200)
+			code(t, leading, 200)
+			if observing.Header().Get("Warning") == "" || leading.Header().Get("Warning") != "" {
+				t.Errorf("%s: warnings %q while observing, %q while leading", method, observing.Header().Get("Warning"), leading.Header().Get("Warning"))
+			}
+		}
+	})
+	t.Run("writes are answered by the leader", func(t *testing.T) {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			observing, leading := serve(t, method, says(201))
+			unavailable(t, observing)
+			code(t, leading, 201)
+		}
+	})
+	t.Run("failures of its own stay", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, says(500))
+		code(t, leading, 500)
+	})
+	t.Run("a failure after the term is unavailability", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, after(says(500)))
+		unavailable(t, leading)
+	})
+	t.Run("silence after the term is unavailability", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, after(func(http.ResponseWriter, *http.Request, func()) {}))
+		unavailable(t, leading)
+	})
+	t.Run("a success stays a success", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, after(says(200)))
+		code(t, leading, 200)
+	})
+	t.Run("a refusal stays a refusal", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, after(says(409)))
+		code(t, leading, 409)
+	})
+	t.Run("silence in the term is success", func(t *testing.T) {
+		_, leading := serve(t, http.MethodPost, func(http.ResponseWriter, *http.Request, func()) {})
+		code(t, leading, 200)
+	})
+}
+
+func TestHeartbeat(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me, elect := observer(t, a)
+		name := me.heartbeat()
+		beat := func() *coordinationv1.Lease {
+			l, err := a.Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				return nil
+			}
+			return l
+		}
+		first := beat()
+		if first == nil || holder(first) != "me" || length(first) != times.LeaseDuration || first.Labels[heartbeatOf] != leaseName {
+			t.Fatalf("heartbeat %+v", first)
+		}
+		time.Sleep(times.LeaseDuration)
+		if again := beat(); time.Since(again.Spec.RenewTime.Time) > times.LeaseDuration/2 {
+			t.Errorf("no beat for %s", time.Since(again.Spec.RenewTime.Time))
+		}
+		elect()
+		if synctest.Wait(); beat() != nil {
+			t.Error("a heartbeat while leading")
+		}
+		a.steal("thief", time.Hour)
+		if synctest.Wait(); beat() == nil {
+			t.Error("no heartbeat once the term is over")
+		}
+		me.stop()
+		if beat() != nil {
+			t.Error("the heartbeat outlives the process")
+		}
+	})
+}
+
+func TestLeaderClearsDeadHeartbeatsAway(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		put := func(name string, labels map[string]string, age time.Duration) {
+			seconds, moment := int32(5), metav1.NewMicroTime(time.Now().Add(-age))
+			l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: &seconds, RenewTime: &moment}}
+			if _, err := a.Create(t.Context(), l, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ours := map[string]string{heartbeatOf: leaseName}
+		put("dead", ours, time.Hour)
+		put("alive", ours, time.Second)
+		put("of others", map[string]string{heartbeatOf: "other"}, time.Hour)
+		put("no heartbeat", nil, time.Hour)
+		me := compete(t, a, "me")
+		me.await(t, nil)
+		time.Sleep(time.Second)
+		names := a.names()
+		if _, ok := names["dead"]; ok || len(names) != 4 {
+			t.Errorf("left %v", names)
+		}
+		put("dies later", ours, 0)
+		time.Sleep(2 * stale * times.LeaseDuration)
+		if _, ok := a.names()["dies later"]; ok {
+			t.Error("only cleared at the beginning of the term")
+		}
+	})
+}
+
+// metric returns the value of a metric of the Lease as a scrape would see it.
+func metric(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == leaseName {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no metric %s of %s", name, leaseName)
+	return 0
+}
+
+func TestMetricTellsTheMode(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		mode := func() float64 { return metric(t, "leader_leading") }
+		me, elect := observer(t, a)
+		if mode() != 0 {
+			t.Error("leads while observing")
+		}
+		before := metric(t, "leader_terms_total")
+		term := elect()
+		if mode() != 1 || metric(t, "leader_terms_total") != before+1 {
+			t.Error("observes while leading")
+		}
+		// The next term begins before the end of the last one is noted.
+		if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		me.await(t, term)
+		if synctest.Wait(); mode() != 1 {
+			t.Error("observes in the second term")
+		}
+		a.steal("thief", time.Hour)
+		if synctest.Wait(); mode() != 0 {
+			t.Error("leads after the second term")
+		}
+	})
+}
+
+func TestAProcessWithoutElectionAlwaysLeads(t *testing.T) {
+	var e *Election
+	if !e.Leading() {
+		t.Error("does not lead")
+	}
+	called := false
+	next := chain.Func(func(context.Context, reconcile.Request) error { called = true; return nil })
+	if err := e.Gate(nil)(next)(t.Context(), reconcile.Request{}); err != nil || !called {
+		t.Errorf("gate: %v", err)
+	}
+	cfg := &rest.Config{}
+	if fenced, err := e.Fence(cfg); err != nil || fenced != cfg {
+		t.Errorf("fence: %v", err)
+	}
+	for name, join := range map[string]func(context.Context) (context.Context, context.CancelFunc, error){"method": e.Join, "function": Join} {
+		ctx, leave, err := join(e.Into(t.Context()))
+		if err != nil || ctx != t.Context() {
+			t.Errorf("join by %s: %v", name, err)
+		}
+		leave()
+	}
+	if err := e.Gains(nil, nil).Start(t.Context(), nil); err != nil {
+		t.Errorf("gains: %v", err)
+	}
+	ran := false
+	if err := e.PerTerm(manager.RunnableFunc(func(context.Context) error { ran = true; return nil })).Start(t.Context()); err != nil || !ran {
+		t.Errorf("runnable: %v", err)
+	}
+	w := httptest.NewRecorder()
+	e.HTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })).
+		ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	if w.Code != http.StatusTeapot {
+		t.Errorf("HTTP: %d", w.Code)
+	}
+}

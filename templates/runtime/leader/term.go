@@ -1,0 +1,163 @@
+package leader
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/fence"
+)
+
+// Term is one time of leading, from an election to its end. It has a context of
+// its own, which ends with cause.LeadershipLost and cannot come back to life;
+// the next election makes the next Term.
+type Term struct {
+	holder      string
+	transitions int32 // of the Lease: with the holder, it tells terms apart for the API server
+	safe        time.Duration
+	stamp       func(http.Header, *Term) // nil without server-side fence
+	now         func() instant
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	renewed instant // when the last renewal that succeeded was sent
+	uses    int
+	closed  bool
+	idle    chan struct{} // closed when closed and there are no uses
+}
+
+var _ fence.Permission = (*Term)(nil)
+
+// newTerm returns a term that is over safe after its last renewal, which was
+// sent at renewed.
+func newTerm(base context.Context, holder string, transitions int32, safe time.Duration, clock func() instant, renewed instant) *Term {
+	t := &Term{holder: holder, transitions: transitions, safe: safe, now: clock, renewed: renewed, idle: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancelCause(base)
+	go t.watchClock()
+	return t
+}
+
+// OnEnd implements fence.Permission.
+func (t *Term) OnEnd(f func()) (stop func() bool) { return context.AfterFunc(t.ctx, f) }
+
+// Check returns nil if this process leads at this very moment, else why not. It
+// asks the clocks and so ends a term whose time ran out while the process, or
+// the machine, stood still.
+func (t *Term) Check() error {
+	if t.ctx.Err() == nil && t.remaining() <= 0 {
+		t.end(cause.LeadershipLost.With(fmt.Sprintf("lease not renewed for %s", t.safe)))
+	}
+	return context.Cause(t.ctx)
+}
+
+// remaining returns how long the term lasts unless it is renewed. What counts is
+// when the renewal was sent: others count from when they see it, which is later.
+func (t *Term) remaining() time.Duration {
+	t.mu.Lock()
+	renewed := t.renewed
+	t.mu.Unlock()
+	return t.safe - t.now().since(renewed)
+}
+
+// renew notes a renewal that was sent at sent and has succeeded.
+func (t *Term) renew(sent instant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.renewed = sent
+}
+
+// tick bounds how long a term outlives its time unnoticed by everyone: a timer
+// stands still with the monotonic clock.
+const tick = time.Second
+
+// watchClock ends the term when its time has run out.
+func (t *Term) watchClock() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-timer.C:
+			if t.Check() != nil {
+				return
+			}
+			timer.Reset(min(t.remaining(), tick))
+		}
+	}
+}
+
+// end ends the term for a reason.
+func (t *Term) end(why *cause.Cause) { t.cancel(why) }
+
+// Join implements fence.Permission. The returned context ends with ctx and with
+// the term, and no status is written for work under it once the term is over.
+func (t *Term) Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := t.enter(); err != nil {
+		return nil, nil, err
+	}
+	joined, cancel := context.WithCancelCause(into(budget.WithFence(ctx, t.ctx), t))
+	stop := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
+	var once sync.Once
+	return joined, func() {
+		once.Do(func() {
+			stop()
+			cancel(nil)
+			t.leave()
+		})
+	}, nil
+}
+
+// enter counts a use.
+func (t *Term) enter() error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return errClosing
+	}
+	t.uses++
+	return nil
+}
+
+func (t *Term) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.uses--; t.uses == 0 && t.closed {
+		close(t.idle)
+	}
+}
+
+// errClosing is why there are no new uses of a term that is being given up.
+var errClosing = cause.LeadershipLost.With("lease is being given up")
+
+// close lets no use begin any more, without ending those there are. The
+// returned channel is closed when the last one is over. It must be called once.
+func (t *Term) close() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.uses == 0 {
+		close(t.idle)
+	}
+	return t.idle
+}
+
+// Stamp implements fence.Permission.
+func (t *Term) Stamp(header http.Header) {
+	if t.stamp != nil {
+		t.stamp(header, t)
+	}
+}
+
+// String names the term for logs, and for the API server.
+func (t *Term) String() string { return strconv.Itoa(int(t.transitions)) }
