@@ -172,10 +172,8 @@ def amount(text: str | int) -> Fraction:
     )
     assert match, text
     number, suffix = Fraction(match.group(1).rstrip(".")), match.group(2) or ""
-    if suffix[:1] in "eE" and suffix[1:]:
-        return Fraction(f"{number.numerator}e{int(suffix[1:])}") / number.denominator
     if suffix.endswith("i"):
-        return number * 1024 ** ("KMGTPE".index(suffix[0]) + 1)
+        return number * (1 << 10 * ("KMGTPE".index(suffix[0]) + 1))
     powers = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
-    exponent = {**powers, "P": 15, "E": 18}[suffix]
-    return Fraction(number * Fraction(10) ** exponent)
+    powers |= {"P": 15, "E": 18}
+    return number * Fraction(f"1e{powers.get(suffix, suffix[1:])}")
