@@ -19,17 +19,19 @@ func (s Settings) managerOptions(scheme *runtime.Scheme) ctrl.Options {
 	if s.MetricsSecure {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
+	controllers := config.Controller{
+		// A backstop: the chain's own deadline is earlier and has a cause.
+		ReconciliationTimeout: s.ReconcileTimeout,
+	}
+	if s.LeaderElection {
+		// They run in both modes, and their gate knows the difference.
+		controllers.NeedLeaderElection = new(false)
+	}
 	return ctrl.Options{
 		Scheme:                  scheme,
 		Metrics:                 metrics,
 		HealthProbeBindAddress:  s.ProbeBindAddress,
 		GracefulShutdownTimeout: &grace,
-		// A backstop: the chain's own deadline is earlier and has a cause.
-		Controller: config.Controller{ReconciliationTimeout: s.ReconcileTimeout},
-		// The lease is left to run out instead of being released: client-go's
-		// release can wipe the lease of a successor.
-		LeaderElection:          s.LeaderElection,
-		LeaderElectionID:        s.LeaderElectionID,
-		LeaderElectionNamespace: s.LeaderElectionNamespace,
+		Controller:              controllers,
 	}
 }

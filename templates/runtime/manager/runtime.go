@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 )
 
 // Options are what New needs beside the settings.
@@ -35,11 +36,15 @@ type Options struct {
 type Runtime struct {
 	ctrl.Manager
 
-	settings Settings
-	started  atomic.Bool
-	stopping context.Context // ends when the process is asked to stop
-	endStop  context.CancelCauseFunc
-	cut      context.CancelCauseFunc // forbids all writing
+	settings     Settings
+	election     *leader.Election // nil without leader election
+	healthz      checks
+	readyz       checks
+	probeAddress string          // where they are served, for tests
+	up           chan struct{}   // closed when the caches are filled
+	stopping     context.Context // ends when the process is asked to stop
+	endStop      context.CancelCauseFunc
+	cut          context.CancelCauseFunc // forbids all writing
 
 	mu     sync.Mutex
 	onStop []func(reason error) // nil once they have been called
@@ -53,8 +58,16 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	r := &Runtime{settings: settings}
-	base := context.WithoutCancel(ctx)
+	r := &Runtime{settings: settings, up: make(chan struct{})}
+	if settings.LeaderElection {
+		if r.election, err = leader.New(ctx, cfg, settings.Leader); err != nil {
+			return nil, err
+		}
+		if cfg, err = r.election.Fence(cfg); err != nil {
+			return nil, err
+		}
+	}
+	base := r.election.Into(context.WithoutCancel(ctx))
 	r.stopping, r.endStop = context.WithCancelCause(base)
 	fence, cut := context.WithCancelCause(base)
 	r.cut = cut
@@ -65,18 +78,42 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if o.Configure != nil {
 		o.Configure(&options)
 	}
+	if options.LeaderElection {
+		return nil, errors.New("manager: controller-runtime's leader election ends the process; use Settings.LeaderElection")
+	}
 	options.NewCache = bounded(options.NewCache)
+	probed := options
+	options.HealthProbeBindAddress = off // probes are served here
 	if r.Manager, err = ctrl.NewManager(cfg, options); err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
-	if err := r.addProbes(); err != nil {
+	if err := r.addProbes(ctx, probed); err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
-	return r, nil
+	return r, r.Add(started(r.up))
 }
 
 // Settings returns the completed settings.
 func (r *Runtime) Settings() Settings { return r.settings }
+
+// Election returns the election, which is nil, and as good as won, where there
+// is none.
+func (r *Runtime) Election() *leader.Election { return r.election }
+
+// Gains returns a source that enqueues every object of list's kind each time
+// this process becomes the leader.
+func (r *Runtime) Gains(list client.ObjectList) source.Source {
+	return r.election.Gains(r.GetClient(), list)
+}
+
+// Elected is closed when this process first leads: at once without leader
+// election.
+func (r *Runtime) Elected() <-chan struct{} {
+	if r.election == nil {
+		return r.Manager.Elected()
+	}
+	return r.election.Elected()
+}
 
 // Budget returns the time of one reconcile.
 func (r *Runtime) Budget() budget.Reconcile { return r.settings.Budget() }
@@ -122,7 +159,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	done := make(chan error, 1)
-	go func() { done <- r.Manager.Start(running) }()
+	go func() { done <- r.work(running) }()
 
 	select {
 	case err := <-done:
@@ -149,49 +186,44 @@ func (r *Runtime) Run(ctx context.Context) error {
 	}
 }
 
-// ended is the error of a manager that ended without being asked to. If it
-// leads no more its reconciles may still be running, and must not write.
-func (r *Runtime) ended(err error) error {
-	reason := cause.Shutdown
-	if r.settings.LeaderElection {
-		reason = cause.LeadershipLost
-		r.cut(reason)
+// work runs the manager, and competes for the lease from when the caches are
+// filled until everything that works under it has ended.
+func (r *Runtime) work(ctx context.Context) error {
+	if r.election == nil {
+		return r.Manager.Start(ctx)
 	}
-	r.stop(reason)
+	electing, resign := context.WithCancel(context.WithoutCancel(ctx))
+	defer resign()
+	var candidacy sync.WaitGroup
+	candidacy.Go(func() {
+		select {
+		case <-r.up:
+			r.election.Run(logr.NewContext(electing, r.GetLogger()))
+		case <-electing.Done():
+		}
+	})
+	err := r.Manager.Start(ctx)
+	resign()
+	candidacy.Wait()
+	return err
+}
+
+// ended is the error of a manager that ended without being asked to.
+func (r *Runtime) ended(err error) error {
+	r.stop(cause.Shutdown)
 	if err == nil {
 		err = errors.New("manager ended by itself")
 	}
 	return err
 }
 
-func (r *Runtime) addProbes() error {
-	if err := r.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return err
-	}
-	if err := r.AddReadyzCheck("runtime", r.ready); err != nil {
-		return err
-	}
-	return r.Add(started{&r.started})
-}
-
-// ready is the readiness check: true from when the caches are filled until the
-// process is asked to stop.
-func (r *Runtime) ready(*http.Request) error {
-	if err := context.Cause(r.stopping); err != nil {
-		return err
-	}
-	if !r.started.Load() {
-		return errors.New("caches are not filled yet")
-	}
-	return nil
-}
-
 // started is a runnable that tells when the manager has got as far as starting
 // what needs filled caches.
-type started struct{ flag *atomic.Bool }
+type started chan struct{}
 
+// Start implements manager.Runnable.
 func (s started) Start(context.Context) error {
-	s.flag.Store(true)
+	close(s)
 	return nil
 }
 

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -218,66 +215,6 @@ func TestStartIsRun(t *testing.T) {
 		}
 		if !errors.Is(context.Cause(r.Stopping()), cause.Shutdown) {
 			t.Error("Start is the embedded manager's own")
-		}
-	})
-}
-
-// lock is a lease in memory that can be taken away.
-type lock struct {
-	record resourcelock.LeaderElectionRecord
-	stolen atomic.Bool
-}
-
-func (l *lock) Get(context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	record := l.record
-	if l.stolen.Load() {
-		record.HolderIdentity, record.RenewTime = "thief", metav1.Now()
-	}
-	return &record, []byte(record.HolderIdentity + record.RenewTime.String()), nil
-}
-
-func (l *lock) Create(_ context.Context, r resourcelock.LeaderElectionRecord) error {
-	l.record = r
-	return nil
-}
-
-func (l *lock) Update(_ context.Context, r resourcelock.LeaderElectionRecord) error {
-	if l.stolen.Load() {
-		return errors.New("conflict")
-	}
-	l.record = r
-	return nil
-}
-
-func (l *lock) RecordEvent(string) {}
-func (l *lock) Identity() string   { return "me" }
-func (l *lock) Describe() string   { return "lock" }
-
-func TestLostLeadershipIsAFence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &lock{}
-		r := start(t.Context(), t, Settings{LeaderElection: true, LeaderElectionID: "test"}, func(o *ctrl.Options) {
-			o.LeaderElectionResourceLockInterface = l
-		})
-		over := make(chan struct{})
-		defer func() { close(over); synctest.Wait() }()
-		work := make(chan context.Context, 1)
-		add(t, r, func(ctx context.Context) error {
-			work <- ctx
-			time.Sleep(time.Minute)
-			l.stolen.Store(true)
-			<-over // deaf to the end of its context
-			return nil
-		})
-		err := r.Run(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "leader election lost") {
-			t.Errorf("error %v", err)
-		}
-		if got := context.Cause(r.Stopping()); !errors.Is(got, cause.LeadershipLost) {
-			t.Errorf("stopping with cause %v", got)
-		}
-		if _, _, err := r.Budget().BeginStatus(<-work); !errors.Is(err, cause.LeadershipLost) {
-			t.Errorf("a replica that leads no more may write: %v", err)
 		}
 	})
 }

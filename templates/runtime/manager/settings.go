@@ -1,12 +1,12 @@
 package manager
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"time"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 )
 
 // Margin is what each period is longer than the one it has to outlast.
@@ -45,8 +45,8 @@ type Settings struct {
 	LeaderElection bool
 	// LeaderElectionID names the lease, required with LeaderElection.
 	LeaderElectionID string
-	// LeaderElectionNamespace is the lease's namespace; empty means the pod's own.
-	LeaderElectionNamespace string
+	// Leader says how the lease is competed for. Its Name is LeaderElectionID.
+	Leader leader.Settings
 }
 
 // BindFlags adds a flag for each setting, with the present values as defaults.
@@ -69,8 +69,7 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 		"Address for /healthz and /readyz; 0 turns them off.")
 	fs.BoolVar(&s.LeaderElection, "leader-elect", s.LeaderElection,
 		"Let one of several replicas work at a time.")
-	fs.StringVar(&s.LeaderElectionNamespace, "leader-elect-namespace", s.LeaderElectionNamespace,
-		"Namespace of the lease; empty means the pod's own.")
+	s.Leader.BindFlags(fs)
 }
 
 // Complete returns a copy with derived values filled in, or an error that says
@@ -102,6 +101,13 @@ func (s Settings) Complete() (Settings, error) {
 	if s.PodGrace == 0 {
 		s.PodGrace = (s.ShutdownTimeout + Margin + time.Second - 1).Truncate(time.Second)
 	}
+	if s.LeaderElection {
+		var err error
+		s.Leader.Name = s.LeaderElectionID
+		if s.Leader, err = s.Leader.Complete(); err != nil {
+			return s, err
+		}
+	}
 	return s, s.check()
 }
 
@@ -121,9 +127,6 @@ func (s Settings) check() error {
 	}
 	if s.PodGrace%time.Second != 0 {
 		return fmt.Errorf("--pod-grace %s: terminationGracePeriodSeconds is in whole seconds", s.PodGrace)
-	}
-	if s.LeaderElection && s.LeaderElectionID == "" {
-		return errors.New("leader election needs LeaderElectionID, the name of its lease")
 	}
 	return nil
 }

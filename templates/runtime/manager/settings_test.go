@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 )
 
@@ -31,6 +32,14 @@ func TestEverythingFollowsFromTheReconcileTimeout(t *testing.T) {
 			manager.Settings{
 				ReconcileTimeout: 2 * time.Second, StatusReserve: 500 * time.Millisecond, DrainDelay: 1500 * time.Millisecond,
 				ShutdownTimeout: 8500 * time.Millisecond, PodGrace: 14 * time.Second,
+			},
+		},
+		"a lease": {
+			manager.Settings{LeaderElection: true, LeaderElectionID: "l"},
+			manager.Settings{
+				ReconcileTimeout: 20 * time.Second, StatusReserve: 5 * time.Second, ShutdownTimeout: 25 * time.Second, PodGrace: 30 * time.Second,
+				LeaderElection: true, LeaderElectionID: "l",
+				Leader: leader.Settings{Name: "l", LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, Margin: 1500 * time.Millisecond},
 			},
 		},
 		"all given": {
@@ -79,7 +88,8 @@ func TestContradictionsAreRefusedWithAReason(t *testing.T) {
 			[]string{"--shutdown-timeout 1m5s", "grace period of 30s", "raise terminationGracePeriodSeconds"},
 		},
 		"fractional grace": {manager.Settings{PodGrace: 30*time.Second + time.Millisecond}, []string{"whole seconds"}},
-		"nameless lease":   {manager.Settings{LeaderElection: true}, []string{"LeaderElectionID"}},
+		"nameless lease":   {manager.Settings{LeaderElection: true}, []string{"name of its lease"}},
+		"unsafe lease":     {manager.Settings{LeaderElection: true, LeaderElectionID: "l", Leader: leader.Settings{LeaseDuration: time.Minute, RenewDeadline: time.Minute}}, []string{"--leader-elect-renew-deadline"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +122,7 @@ func TestEveryDurationHasAFlag(t *testing.T) {
 		ReconcileTimeout: time.Minute, StatusReserve: 2 * time.Second, DrainDelay: 3 * time.Second,
 		ShutdownTimeout: 70 * time.Second, PodGrace: 80 * time.Second,
 		MetricsBindAddress: ":8443", MetricsSecure: true, ProbeBindAddress: ":8081",
-		LeaderElection: true, LeaderElectionNamespace: "system",
+		LeaderElection: true, Leader: leader.Settings{Namespace: "system"},
 	}
 	if diff := cmp.Diff(want, settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

@@ -48,7 +48,9 @@ type Loop[T client.Object] struct {
 	live     client.Reader
 	recorder recorder.EventRecorder
 	status   *status.Writer[T] // nil if the kind has no status
-	flights  flights
+
+	snapshots snapshots[T]
+	flights   flights
 }
 
 // New makes the Loop of a kind around the user's reconciler. It fails if the
@@ -61,6 +63,7 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
 		client: rt.GetClient(), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
+		snapshots: snapshots[T]{kind: kind},
 	}
 	if err := l.readAbilities(rt.Budget()); err != nil {
 		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
@@ -132,7 +135,7 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 			return unlessGone(ctx, err)
 		}
 	}
-	before := obj.DeepCopyObject().(T)
+	before := l.snapshots.take(obj)
 	v := judge(ctx, l.call(ctx, l.user.ReconcileKind, obj), ReasonReconcileFailed)
 	if err := l.conclude(ctx, v, before, obj, "Reconcile"); err != nil {
 		return l.soonerTick(err, before)
@@ -163,10 +166,9 @@ func (l *Loop[T]) fetch(ctx context.Context, req reconcile.Request) (T, error) {
 	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return obj, err
 	}
-	if l.kind.Status != nil {
-		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
+	if l.interrupt {
+		l.flights.works(obj)
 	}
-	l.flights.works(obj)
 	return obj, nil
 }
 
@@ -189,6 +191,9 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, ob
 			err = &PanicError{Value: value}
 		}
 	}()
+	if l.kind.Status != nil {
+		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
+	}
 	return f(ctx, obj)
 }
 

@@ -318,6 +318,28 @@ func TestKindsWithoutParts(t *testing.T) {
 	}
 }
 
+// A status that is a pointer in the Go type is made before the user's code runs.
+func TestTheUsersCodeHasAStatusToWriteTo(t *testing.T) {
+	for _, stored := range []string{`{}`, deleting} {
+		p := start(t, stored)
+		k := kind()
+		k.Status = func(w *widget) any { w.Annotations = map[string]string{"status": "made"}; return &w.Status }
+		check := func(_ context.Context, w *widget) error {
+			if w.Annotations["status"] != "made" {
+				t.Errorf("%s: no status", stored)
+			}
+			return nil
+		}
+		loop, err := reconciler.New(p, k, finalizing{user: check, finalize: check})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := loop.Reconcile(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestTheLoggerIsEnrichedNotReplaced(t *testing.T) {
 	p := start(t, `{"metadata":{"generation":4}}`)
 	_, f := build(t, p, user(func(ctx context.Context, _ *widget) error { log.FromContext(ctx).Info("here"); return nil }))

@@ -35,7 +35,7 @@ var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
 
 // Changed tells whether the status differs between two states of an object.
 func (w *Writer[T]) Changed(before, after T) bool {
-	return !reflect.DeepEqual(w.Status(before), w.Status(after))
+	return !equal(reflect.ValueOf(w.Status(before)), reflect.ValueOf(w.Status(after)))
 }
 
 // Write sends the difference between the status in before, as it was read, and
