@@ -20,7 +20,7 @@ _WORDS = frozenset(
 # YAML readers allow a key of one line up to 1,024 characters.
 _LONG_KEY = 1000
 _BLOCK = re.compile(
-    "[^\n\x20-\x7e\xa1-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\n\x20-\x7e\xa1-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _ESCAPE = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
 

@@ -7,11 +7,12 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"strconv"
 )
 
 // parseGo parses Args.Source as one Go file. The answer lists its top-level
-// declarations in order, the values of its string literals, and whether gofmt
-// would leave it alone: {"declarations": […], "formatted": bool}.
+// declarations and the values of its string literals in order, and whether gofmt
+// would leave it alone: {"declarations": […], "strings": […], "formatted": bool}.
 func parseGo(raw json.RawMessage) (any, error) {
 	var args struct {
 		Source string `json:"source"`
@@ -30,6 +31,7 @@ func parseGo(raw json.RawMessage) (any, error) {
 	return map[string]any{
 		"package":      file.Name.Name,
 		"declarations": declarations(file),
+		"strings":      literals(file),
 		"formatted":    string(formatted) == args.Source,
 	}, nil
 }
@@ -61,6 +63,23 @@ func declarations(file *ast.File) []string {
 		}
 	}
 	return names
+}
+
+// literals lists the values of a file's string literals outside of imports.
+func literals(file *ast.File) []string {
+	values := []string{}
+	ast.Inspect(file, func(node ast.Node) bool {
+		if _, isImport := node.(*ast.ImportSpec); isImport {
+			return false
+		}
+		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			if value, err := strconv.Unquote(literal.Value); err == nil {
+				values = append(values, value)
+			}
+		}
+		return true
+	})
+	return values
 }
 
 // receiver is the name of a method's receiver type, without its pointer.
