@@ -24,8 +24,9 @@ from scaffold.crd.gotypes import (
     Struct,
     underlying,
 )
-from scaffold.crd.nodes import Array, Node
-from scaffold.crd.nodes import Map as MapNode
+from scaffold.crd.lists import Array
+from scaffold.crd.lists import Map as MapNode
+from scaffold.crd.nodes import Node
 from scaffold.crd.structs import EXTRA
 from scaffold.crd.structs import Struct as StructNode
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from scaffold.crd import deepcopy, golang, gotypes, known, markers, names
 from scaffold.crd.gotypes import METAV1
+from scaffold.crd.lists import Array, Map
 from scaffold.crd.markers import EMBEDDED, PRESERVE, Schema
 from scaffold.crd.nodes import (
     AnyValue,
-    Array,
     Declaration,
     FreeObject,
     Known,
-    Map,
     Meta,
     Node,
     Place,

@@ -6,7 +6,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from scaffold.crd.nodes import Array, Known, Map, Meta, Node, Quantity, Time
+from scaffold.crd.lists import Array, Map
+from scaffold.crd.nodes import Known, Meta, Node, Quantity, Time
 from scaffold.crd.residual import same
 from scaffold.crd.structs import Root, Struct
 from tests.crd.draw import amount, same_quantity
