@@ -9,8 +9,11 @@ from scaffold.crd import document
 from scaffold.crd.document import parse
 from scaffold.crd.read import read
 from scaffold.errors import ScaffoldError, Several
-from tests.crd.bad_inputs import CASES, GOOD, Case
+from tests.crd import bad_inputs, bad_schemas
+from tests.crd.bad_input import GOOD, Case
 from tests.crd.oracle import Oracle
+
+CASES = [*bad_inputs.CASES, *bad_schemas.CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

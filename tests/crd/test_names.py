@@ -11,7 +11,7 @@ from scaffold.crd import names, yamltext
 from scaffold.crd.document import parse
 from scaffold.crd.read import read
 from scaffold.errors import InputError
-from tests.crd.bad_inputs import GOOD
+from tests.crd.bad_input import GOOD
 
 
 @pytest.mark.parametrize(

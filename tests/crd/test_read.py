@@ -12,7 +12,7 @@ from scaffold.crd.document import parse
 from scaffold.crd.read import read
 from scaffold.crd.residual import same
 from scaffold.errors import InputError
-from tests.crd.bad_inputs import GOOD
+from tests.crd.bad_input import GOOD
 from tests.crd.oracle import Oracle, OracleError
 
 SCALARS = [
