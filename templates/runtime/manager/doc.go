@@ -16,4 +16,10 @@
 //     the manager's runnables are stopped;
 //  4. when the shutdown period is over, whatever is left is cut off with
 //     cause.ShutdownEnded and Run returns.
+//
+// With leader election (see package leader) the process competes for its lease
+// from when the caches are filled until everything has been stopped. It is
+// ready, and controllers run, whether it leads or not: what tells the modes
+// apart is that the clients made from its config write only while it leads, and
+// the Gate in each controller's chain.
 package manager

@@ -48,7 +48,7 @@ func TestWhatNeedsElectionRunsOncePerTerm(t *testing.T) {
 	}
 	for name, test := range tests {
 		for _, settings := range []Settings{{}, elected} {
-			r := start(t, t.Context(), settings, nil)
+			r := start(t.Context(), t, settings, nil)
 			below := &added{Manager: r.Manager}
 			r.Manager = below
 			if err := r.Add(test.runnable); err != nil {
@@ -61,13 +61,13 @@ func TestWhatNeedsElectionRunsOncePerTerm(t *testing.T) {
 			}
 		}
 	}
-	if r := start(t, t.Context(), elected, nil); r.Add(plain) != nil || r.Election() == nil {
+	if r := start(t.Context(), t, elected, nil); r.Add(plain) != nil || r.Election() == nil {
 		t.Error("no election")
 	}
 }
 
 func TestWhatCannotBeStartedAgainIsRefused(t *testing.T) {
-	r := start(t, t.Context(), elected, nil)
+	r := start(t.Context(), t, elected, nil)
 	if err := r.Add(&manager.Server{OnlyServeWhenLeader: true}); err == nil || !strings.Contains(err.Error(), "Election().HTTP") {
 		t.Errorf("server: %v", err)
 	}
@@ -85,19 +85,19 @@ func TestWhatCannotBeStartedAgainIsRefused(t *testing.T) {
 }
 
 func TestControllersRunInBothModes(t *testing.T) {
-	if need := start(t, t.Context(), elected, nil).GetControllerOptions().NeedLeaderElection; need == nil || *need {
+	if need := start(t.Context(), t, elected, nil).GetControllerOptions().NeedLeaderElection; need == nil || *need {
 		t.Error("controllers wait for controller-runtime's election")
 	}
-	if need := start(t, t.Context(), Settings{}, nil).GetControllerOptions().NeedLeaderElection; need != nil {
+	if need := start(t.Context(), t, Settings{}, nil).GetControllerOptions().NeedLeaderElection; need != nil {
 		t.Error("changed without leader election")
 	}
 }
 
 func TestClientsAreFencedOnlyWithElection(t *testing.T) {
-	if start(t, t.Context(), Settings{}, nil).GetConfig().WrapTransport != nil {
+	if start(t.Context(), t, Settings{}, nil).GetConfig().WrapTransport != nil {
 		t.Error("a fence without leader election")
 	}
-	if start(t, t.Context(), elected, nil).GetConfig().WrapTransport == nil {
+	if start(t.Context(), t, elected, nil).GetConfig().WrapTransport == nil {
 		t.Error("no fence with leader election")
 	}
 }
@@ -114,7 +114,7 @@ func TestControllerRuntimesElectionIsRefused(t *testing.T) {
 func TestElectedAtOnceWithoutElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root, stop := context.WithCancel(t.Context())
-		r := start(t, root, Settings{}, nil)
+		r := start(root, t, Settings{}, nil)
 		add(t, r, func(ctx context.Context) error {
 			<-r.Elected()
 			stop()
@@ -126,7 +126,7 @@ func TestElectedAtOnceWithoutElection(t *testing.T) {
 		}
 	})
 	select {
-	case <-start(t, t.Context(), elected, nil).Elected():
+	case <-start(t.Context(), t, elected, nil).Elected():
 		t.Error("elected without a competition")
 	default:
 	}
@@ -146,7 +146,7 @@ func TestReadinessNamesTheMode(t *testing.T) {
 		"without election": {Settings{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, t.Context(), test.settings, nil)
+			r := start(t.Context(), t, test.settings, nil)
 			if w := ask(r, "/readyz"); w.Code == http.StatusOK {
 				t.Error("ready before it runs")
 			}
@@ -165,44 +165,29 @@ func TestReadinessNamesTheMode(t *testing.T) {
 	}
 }
 
-func TestProbesAreServed(t *testing.T) {
-	root, stop := context.WithCancel(t.Context())
-	defer stop()
-	r, err := New(root, &rest.Config{Host: "http://127.0.0.1:1"}, Options{
-		Scheme:    runtimetest.Scheme(),
-		Settings:  Settings{MetricsBindAddress: "0", ProbeBindAddress: "127.0.0.1:0"},
-		Configure: func(o *ctrl.Options) { o.LivenessEndpointName = "/alive" },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestProbesHaveTheirPaths(t *testing.T) {
+	r := start(t.Context(), t, Settings{}, nil)
+	close(r.up)
 	if err := r.AddHealthzCheck("mine", func(*http.Request) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	add(t, r, func(context.Context) error {
-		defer stop()
-		for path, want := range map[string]int{"/alive": 200, "/alive/mine": 200, "/healthz": 404, "/readyz": 200, "/readyz/mine": 404} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.probeAddress+path, nil)
-			if err != nil {
-				return err
-			}
-			response, err := http.DefaultClient.Do(request)
-			if err != nil {
-				return err
-			}
-			_ = response.Body.Close()
-			if response.StatusCode != want {
-				t.Errorf("%s: %s, want %d", path, response.Status, want)
-			}
+	for path, want := range map[string]int{
+		"/alive": 200, "/alive/ping": 200, "/alive/mine": 200, "/healthz": 404,
+		"/readyz": 200, "/readyz/runtime": 200, "/readyz/mine": 404,
+	} {
+		w := httptest.NewRecorder()
+		r.probes(ctrl.Options{LivenessEndpointName: "/alive"}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
 		}
-		return nil
-	})
-	if err := r.Run(root); err != nil {
-		t.Error(err)
 	}
-	if _, err := New(root, &rest.Config{Host: "http://127.0.0.1:1"}, Options{
+}
+
+func TestAnAddressThatCannotBeServedIsAnError(t *testing.T) {
+	_, err := New(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, Options{
 		Scheme: runtimetest.Scheme(), Settings: Settings{MetricsBindAddress: "0", ProbeBindAddress: "256.0.0.1:1"},
-	}); err == nil || !strings.Contains(err.Error(), "health probes") {
+	})
+	if err == nil || !strings.Contains(err.Error(), "health probes") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -81,7 +81,15 @@ func (r *Runtime) addProbes(ctx context.Context, o ctrl.Options) error {
 	if err != nil {
 		return fmt.Errorf("health probes: %w", err)
 	}
-	r.probeAddress = listener.Addr().String()
+	return r.Manager.Add(&manager.Server{
+		Name:     "health probe",
+		Server:   &http.Server{Handler: r.probes(o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout},
+		Listener: listener,
+	})
+}
+
+// probes returns what is served.
+func (r *Runtime) probes(o ctrl.Options) http.Handler {
 	mux := http.NewServeMux()
 	for path, handler := range map[string]http.Handler{
 		cmp.Or(o.LivenessEndpointName, "/healthz"): &r.healthz,
@@ -90,11 +98,7 @@ func (r *Runtime) addProbes(ctx context.Context, o ctrl.Options) error {
 		mux.Handle(path, http.StripPrefix(path, handler))
 		mux.Handle(path+"/", http.StripPrefix(path, handler))
 	}
-	return r.Manager.Add(&manager.Server{
-		Name:     "health probe",
-		Server:   &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout},
-		Listener: listener,
-	})
+	return mux
 }
 
 // mode names what this process does at the moment. It is ready for either.

@@ -36,15 +36,14 @@ type Options struct {
 type Runtime struct {
 	ctrl.Manager
 
-	settings     Settings
-	election     *leader.Election // nil without leader election
-	healthz      checks
-	readyz       checks
-	probeAddress string          // where they are served, for tests
-	up           chan struct{}   // closed when the caches are filled
-	stopping     context.Context // ends when the process is asked to stop
-	endStop      context.CancelCauseFunc
-	cut          context.CancelCauseFunc // forbids all writing
+	settings Settings
+	election *leader.Election // nil without leader election
+	healthz  checks
+	readyz   checks
+	up       chan struct{}   // closed when the caches are filled
+	stopping context.Context // ends when the process is asked to stop
+	endStop  context.CancelCauseFunc
+	cut      context.CancelCauseFunc // forbids all writing
 
 	mu     sync.Mutex
 	onStop []func(reason error) // nil once they have been called

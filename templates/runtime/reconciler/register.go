@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
 )
@@ -22,14 +23,18 @@ import (
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Register adds a controller to mgr that handles the kind's requests by f,
-// which is this Loop's Reconcile with its links.
-func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func) error {
+// which is this Loop's Reconcile with its links. Beside what happens to objects,
+// sources cause requests.
+func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
 		For(l.kind.New(), builder.WithPredicates(predicate.Funcs{UpdateFunc: relevant})).
 		WithOptions(l.controllerOptions())
 	if l.interrupt {
 		b.Watches(l.kind.New(), l.interrupter())
+	}
+	for _, s := range sources {
+		b.WatchesRawSource(s)
 	}
 	if c, ok := l.user.(Configurer); ok {
 		if err := c.Configure(b); err != nil {
