@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -168,4 +170,18 @@ func (o *operator) end() (time.Duration, error) {
 	err := <-o.done
 	o.done <- nil // for the cleanup
 	return time.Since(begin), err
+}
+
+// limitTo makes a manager quiet and lets it see one namespace only.
+func limitTo(namespace string, o *ctrl.Options) {
+	o.Controller.SkipNameValidation = new(true)
+	o.Metrics.BindAddress, o.HealthProbeBindAddress = "0", "0"
+	o.Cache.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+}
+
+func createNamespace(t testing.TB, c client.Client, name string) {
+	t.Helper()
+	if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
 }
