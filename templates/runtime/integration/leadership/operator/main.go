@@ -32,6 +32,7 @@ const workers = 4
 type options struct {
 	mode      string
 	address   string
+	probes    string // address of the health probes
 	namespace string // of the widgets
 	leader    leader.Settings
 }
@@ -40,6 +41,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.mode, "mode", "ours", "ours or plain")
 	flag.StringVar(&o.address, "address", "127.0.0.1:0", "where to serve")
+	flag.StringVar(&o.probes, "probes", "0", "where to serve health probes")
 	flag.StringVar(&o.namespace, "widgets", "default", "namespace of the widgets")
 	flag.StringVar(&o.leader.Name, "lease", "operator", "name of the lease")
 	unwatched := flag.Bool("unwatched", false, "let no watch of the lease through")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,7 +37,7 @@ func ours(ctx context.Context, config *rest.Config, o options, line *network) er
 	rt, err := manager.New(ctx, config, manager.Options{
 		Scheme: runtimetest.Scheme(),
 		Settings: manager.Settings{
-			ReconcileTimeout: 5 * time.Second, MetricsBindAddress: "0", ProbeBindAddress: "0",
+			ReconcileTimeout: 5 * time.Second, MetricsBindAddress: "0", ProbeBindAddress: o.probes,
 			LeaderElection: true, LeaderElectionID: o.leader.Name, Leader: o.leader,
 		},
 		Configure: func(c *ctrl.Options) { c.Cache.DefaultNamespaces = map[string]cache.Config{o.namespace: {}} },
@@ -78,8 +77,7 @@ func ours(ctx context.Context, config *rest.Config, o options, line *network) er
 		return err
 	}
 	api := rt.Election().HTTP(&api{client: rt.GetClient(), namespace: o.namespace})
-	ready := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { rt.ServeReadyz(w, r) })
-	if err := serve(ctx, o.address, api, ready, line); err != nil {
+	if err := serve(ctx, o.address, api, line); err != nil {
 		return err
 	}
 	return rt.Run(ctx)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -32,10 +31,12 @@ func plain(ctx context.Context, config *rest.Config, o options, line *network) e
 		return err
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:         runtimetest.Scheme(),
-		Metrics:        metricsserver.Options{BindAddress: "0"},
-		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{o.namespace: {}}},
-		LeaderElection: true,
+		Scheme:  runtimetest.Scheme(),
+		Metrics: metricsserver.Options{BindAddress: "0"},
+
+		HealthProbeBindAddress: o.probes,
+		Cache:                  cache.Options{DefaultNamespaces: map[string]cache.Config{o.namespace: {}}},
+		LeaderElection:         true,
 		LeaderElectionResourceLockInterface: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: settings.Namespace, Name: settings.Name},
 			Client:     leases,
@@ -68,7 +69,7 @@ func plain(ctx context.Context, config *rest.Config, o options, line *network) e
 		<-mgr.Elected()
 		tell(event{Event: "leading", Term: settings.Identity + "/life"})
 	}()
-	if err := serve(ctx, o.address, &api{client: mgr.GetClient(), namespace: o.namespace}, http.NotFoundHandler(), line); err != nil {
+	if err := serve(ctx, o.address, &api{client: mgr.GetClient(), namespace: o.namespace}, line); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

@@ -58,14 +58,13 @@ func count() counts {
 }
 
 // serve serves until the process ends, which tells where.
-func serve(ctx context.Context, address string, api, ready http.Handler, line *network) error {
+func serve(ctx context.Context, address string, api http.Handler, line *network) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/widgets/", api)
-	mux.Handle("/readyz", ready)
 	mux.HandleFunc("/counts", func(w http.ResponseWriter, _ *http.Request) {
 		if err := json.NewEncoder(w).Encode(count()); err != nil {
 			return // the caller has gone

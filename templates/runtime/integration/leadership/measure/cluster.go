@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+	runtimewatch "github.com/ctxscaffold/ctxscaffold/templates/runtime/watch"
+)
+
+// cluster is the experimenter's own access to the API server.
+type cluster struct {
+	client.WithWatch
+	config *rest.Config
+}
+
+func newCluster(config *rest.Config, crds string) (*cluster, error) {
+	config = rest.CopyConfig(config)
+	config.UserAgent, config.QPS = "experimenter", -1
+	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{crds}, ErrorIfPathMissing: true}); err != nil {
+		return nil, err
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: runtimetest.Scheme()})
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{c, config}, nil
+}
+
+// populate makes a namespace with n widgets.
+func (c *cluster) populate(ctx context.Context, namespace string, n int) error {
+	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+		return err
+	}
+	for i := range n {
+		w := &runtimetest.Widget{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprint("w", i)}}
+		if err := c.Create(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record fills a history from watches of the widgets and the lease, until ctx
+// ends.
+func (c *cluster) record(ctx context.Context, namespace string, h *history) {
+	watches := map[runtimewatch.Source]handler{
+		runtimewatch.For(c, &runtimetest.WidgetList{}, client.InNamespace(namespace)): func(e watch.Event) {
+			w := e.Object.(*runtimetest.Widget)
+			seen := commit{revision: number(w.ResourceVersion), writer: w.Status.Phase, seen: time.Now()}
+			h.update(func() { h.commits = append(h.commits, seen) })
+		},
+		runtimewatch.For(c, &coordinationv1.LeaseList{}, client.InNamespace(leaseNamespace), client.MatchingFields{"metadata.name": namespace}): func(e watch.Event) {
+			l := e.Object.(*coordinationv1.Lease)
+			seen := leaseState{revision: number(l.ResourceVersion), holder: "-", seen: time.Now()}
+			if e.Type != watch.Deleted {
+				seen.holder = *l.Spec.HolderIdentity
+			}
+			h.update(func() { h.leases = append(h.leases, seen) })
+		},
+	}
+	for source, handle := range watches {
+		go func() { _ = (&runtimewatch.Loop{Source: source, Handler: handle}).Start(ctx) }() // handlers do not fail
+	}
+}
+
+// handler handles events; what is there at the start is of no interest.
+type handler func(watch.Event)
+
+func (handler) Replace(context.Context, []runtime.Object) error { return nil }
+
+func (f handler) Handle(_ context.Context, e watch.Event) error { f(e); return nil }
+
+// lease changes the lease with kubectl's rights, and returns the revision of the
+// change and when it was done.
+func (c *cluster) lease(ctx context.Context, name string, change func(*coordinationv1.Lease)) (int64, time.Time, error) {
+	for {
+		l := &coordinationv1.Lease{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: leaseNamespace, Name: name}, l); err != nil {
+			return 0, time.Time{}, err
+		}
+		change(l)
+		err := c.Update(ctx, l)
+		if err == nil {
+			return number(l.ResourceVersion), time.Now(), nil
+		}
+		if client.IgnoreNotFound(err) != nil && ctx.Err() != nil {
+			return 0, time.Time{}, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// number reads a revision.
+func number(version string) int64 {
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil {
+		panic(err) // the API server's are numbers
+	}
+	return n
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not wait
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
