@@ -39,11 +39,19 @@ lint: $(READY) ## black, ruff, mypy; gofmt, vet and golangci-lint on the Go
 	$(BIN)/black --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/python tests/golint.py
+	$(BIN)/python -m tests.golint
 
 .PHONY: golden
 golden: $(READY) ## rewrite examples/*/golden
-	$(BIN)/python tests/golden.py
+	$(BIN)/python -m tests.golden
+
+.PHONY: mutate
+mutate: $(READY) ## remove each guard of the runtime in turn: its test must fail
+	$(BIN)/python -m tests.mutate
+
+.PHONY: bench
+bench: $(READY) ## generation beside kubebuilder; writes docs/generation.md
+	$(BIN)/python -m benchmarks.generate --page docs/generation.md
 
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay

@@ -138,6 +138,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     _directory(check)
 
+    verify = _command(
+        commands, "verify", _verify, "controller-gen agrees with what was generated"
+    )
+    _directory(verify)
+
+    inspect = _command(commands, "inspect", _inspect, "say what is understood of CRDs")
+    inspect.add_argument(
+        "crd",
+        nargs="+",
+        metavar="CRD",
+        help="a CRD file or a folder of them, - for standard input",
+    )
+    inspect.add_argument("--json", action="store_true", help="print it as JSON")
+
     _command(
         commands, "demo", _demo, "an operator from a CRD at work on a real API server"
     )
@@ -245,6 +259,45 @@ def _check(options: argparse.Namespace) -> int:
 
     for step in check(options.dir):
         print(f"ok: {step}", flush=True)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from scaffold.verify import verify
+
+    for step in verify(options.dir):
+        print(f"ok: {step}", flush=True)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from scaffold.crd.inspect import inspect
+    from scaffold.crd.read import read
+
+    reports = [inspect(kind) for kind in read(_sources(options.crd))]
+    if options.json:
+        print(json.dumps([asdict(report) for report in reports], indent=2))
+        return 0
+    from scaffold.table import table
+
+    head = ("kind", "version", "fields", "known types", "exact")
+    rows = [
+        (
+            f"{report.kind}.{report.group}",
+            version.name + (" (stored)" if version.storage else ""),
+            str(version.fields),
+            ", ".join(f"{name} {count}x" for name, count in version.known_types) or "-",
+            "yes" if report.exact else "with a patch",
+        )
+        for report in reports
+        for version in report.versions
+    ]
+    print(table(head, rows))
+    for report in reports:
+        for construct in report.constructs:
+            print(f"{construct.where}: {construct.path}: {construct.change} by patch")
     return 0
 
 

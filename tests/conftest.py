@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from scaffold.controlplane import ControlPlane, control_plane
+
+# A shell that runs this in the background has SIGINT ignored, and so would every
+# process that a test starts to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

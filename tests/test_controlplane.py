@@ -141,6 +141,8 @@ def test_a_component_that_dies_is_an_error() -> None:
 KILLED = """
 import json, os, signal
 from scaffold.controlplane import control_plane
+# A process started in the background by a shell inherits that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with control_plane(controller_manager=True) as plane:
     print(json.dumps(plane.pids), flush=True)
     signal.pause()

@@ -171,7 +171,8 @@ def test_runs_with_the_rights_it_is_deployed_with(
     finally:
         process.kill()
         process.wait()
-    assert "forbidden" not in log.read_text()
+    refused = [line for line in log.read_text().splitlines() if "forbidden" in line]
+    assert not refused, "\n".join(refused)
 
 
 def impersonating(cluster: ControlPlane, account: str) -> str:

@@ -1,0 +1,10 @@
+package tenantclass
+
+import "testing"
+
+func TestReconcileKind(t *testing.T) {
+	r := &Reconciler{}
+	if err := r.ReconcileKind(t.Context(), &TenantClass{}); err != nil {
+		t.Fatalf("ReconcileKind() of an empty object = %v, want nil", err)
+	}
+}

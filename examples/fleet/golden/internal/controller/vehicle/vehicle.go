@@ -1,0 +1,31 @@
+// Package vehicle reconciles Vehicle objects. This file is yours.
+package vehicle
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"example.com/fleet/internal/runtime/manager"
+)
+
+// Reconciler does the work for Vehicle objects. Give it a method FinalizeKind to
+// clean up when an object is deleted, Every to look at objects regularly,
+// Configure to watch what it owns: package reconciler lists all it can have.
+type Reconciler struct {
+	client client.Client
+}
+
+// New makes the Reconciler when the operator starts.
+func New(rt *manager.Runtime) (*Reconciler, error) {
+	return &Reconciler{client: rt.GetClient()}, nil
+}
+
+// ReconcileKind brings the world into the state that obj asks for. What it
+// changes in the status is written when it returns, also if it fails; what its
+// error may say is in package requeue. It must return soon after ctx ends.
+func (r *Reconciler) ReconcileKind(ctx context.Context, obj *Vehicle) error {
+	log.FromContext(ctx).V(1).Info("Nothing to do yet", "generation", obj.GetGeneration())
+	return nil
+}

@@ -1,0 +1,10 @@
+package vehicle
+
+import "testing"
+
+func TestReconcileKind(t *testing.T) {
+	r := &Reconciler{}
+	if err := r.ReconcileKind(t.Context(), &Vehicle{}); err != nil {
+		t.Fatalf("ReconcileKind() of an empty object = %v, want nil", err)
+	}
+}
