@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +86,10 @@ class Demo:
         self, operator: Path, kubectl: Kubectl, provider: Provider, log: Path
     ) -> None:
         with self._step("start the operator") as row:
-            process = _start(operator, kubectl.cluster, log)
-            row(f"process {process.pid}, reconcile budget 8s")
+            probes = Probes(_free_port())
+            process = _start(operator, kubectl.cluster, probes, log)
+            probes.await_mode("leading", process)
+            row(f"process {process.pid}, elected")
         try:
             cases = {
                 "flaky-payment": ("provider fails twice, then settles", "True"),
@@ -95,6 +100,7 @@ class Demo:
                 with self._step(what) as row:
                     kubectl.create(_payment(name, provider.url))
                     row(_describe(kubectl.ready(name, status)))
+            self._lost_lease(kubectl, provider, probes, process)
             with self._step("SIGTERM in mid-reconcile") as row:
                 kubectl.create(_payment("silent-at-shutdown", provider.url))
                 if not provider.was_asked("silent-at-shutdown", _PATIENCE):
@@ -112,6 +118,25 @@ class Demo:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def _lost_lease(
+        self,
+        kubectl: Kubectl,
+        provider: Provider,
+        probes: Probes,
+        process: subprocess.Popen[bytes],
+    ) -> None:
+        with self._step("another process takes the lease") as row:
+            kubectl.steal_lease("payment-sync")
+            milliseconds = 1000 * probes.await_mode("observing", process)
+            kubectl.create(_payment("flaky-meanwhile", provider.url))
+            row(
+                f"observing {milliseconds:.0f} ms after kubectl returned; the process goes on"
+            )
+        with self._step("that lease runs out") as row:
+            probes.await_mode("leading", process)
+            ready = _describe(kubectl.ready("flaky-meanwhile", "True"))
+            row(f"leading again, same process; made meanwhile: {ready}")
 
     def _crd_change(self, operator: Path) -> None:
         with self._step("a field is added to the CRD") as row:
@@ -140,6 +165,29 @@ class Demo:
 
 
 @dataclass(frozen=True, slots=True)
+class Probes:
+    """The health endpoints of the operator."""
+
+    port: int
+
+    def await_mode(self, mode: str, process: subprocess.Popen[bytes]) -> float:
+        """Wait until /readyz says ``leading`` or ``observing``; return the seconds."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + _PATIENCE:
+            if process.poll() is not None:
+                raise ToolError(f"the operator ended with {process.returncode}")
+            try:
+                url = f"http://127.0.0.1:{self.port}/readyz?verbose"
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    if mode.encode() in answer.read():
+                        return time.monotonic() - begun
+            except OSError:
+                pass  # not listening yet
+            time.sleep(0.002)
+        raise ToolError(f"the operator is not {mode} after {_PATIENCE:.0f} s")
+
+
+@dataclass(frozen=True, slots=True)
 class Kubectl:
     """kubectl against one control plane."""
 
@@ -161,6 +209,13 @@ class Kubectl:
     def create(self, obj: dict[str, Any]) -> None:
         """Create an object."""
         self("create", "-f", "-", stdin=json.dumps(obj))
+
+    def steal_lease(self, name: str) -> None:
+        """Make another holder take a lease, as one does that takes it for expired."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": "thief", "acquireTime": now, "renewTime": now}
+        patch = json.dumps({"spec": spec})
+        self("patch", "lease", name, "--type=merge", f"--patch={patch}")
 
     def ready(self, name: str, status: str) -> dict[str, Any]:
         """Wait for the Ready condition of a PaymentSync and return the object."""
@@ -198,20 +253,34 @@ def _describe(obj: dict[str, Any]) -> str:
     return f"Ready={ready['status']} {ready['reason']}{asked}"
 
 
-def _start(operator: Path, cluster: ControlPlane, log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    operator: Path, cluster: ControlPlane, probes: Probes, log: Path
+) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(
             [
                 operator / "bin/manager",
                 "--metrics-bind-address=0",
-                "--health-probe-bind-address=0",
+                f"--health-probe-bind-address=127.0.0.1:{probes.port}",
                 "--reconcile-timeout=8s",
+                "--leader-elect",
+                "--leader-elect-namespace=default",
+                "--leader-elect-lease-duration=5s",
+                "--leader-elect-renew-deadline=3s",
+                "--leader-elect-retry-period=500ms",
                 "--zap-log-level=debug",
             ],
             env=os.environ | {"KUBECONFIG": str(cluster.kubeconfig)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _tail(log: Path) -> str:
