@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,13 +23,17 @@ type request struct {
 // auditLog reads the API server's audit log as it grows. Only writes of
 // operators are kept: not those to leases, by which they elect, nor events.
 type auditLog struct {
-	path   string
+	path string
+
+	mu     sync.Mutex
 	offset int64
 	writes []request
 }
 
-// read reads what has been added.
-func (a *auditLog) read() error {
+// refresh reads what has been added.
+func (a *auditLog) refresh() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	f, err := os.Open(a.path)
 	if err != nil {
 		return err
@@ -86,6 +91,8 @@ func (a *auditLog) note(line []byte) error {
 // between returns the accepted writes of an operator that were received within
 // a time.
 func (a *auditLog) between(agent string, from, to time.Time) []request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var found []request
 	for _, w := range a.writes {
 		if w.agent == agent && w.accepted && !w.received.Before(from) && w.received.Before(to) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -57,9 +57,14 @@ func (c *cluster) populate(ctx context.Context, namespace string, n int) error {
 // record fills a history from watches of the widgets and the lease, until ctx
 // ends.
 func (c *cluster) record(ctx context.Context, namespace string, h *history) {
+	serials := map[string]int64{} // by widget: other writes leave it as it is
 	watches := map[runtimewatch.Source]handler{
 		runtimewatch.For(c, &runtimetest.WidgetList{}, client.InNamespace(namespace)): func(e watch.Event) {
 			w := e.Object.(*runtimetest.Widget)
+			if w.Status.Serial == serials[w.Name] {
+				return
+			}
+			serials[w.Name] = w.Status.Serial
 			seen := commit{revision: number(w.ResourceVersion), writer: w.Status.Phase, seen: time.Now()}
 			h.update(func() { h.commits = append(h.commits, seen) })
 		},
@@ -85,7 +90,7 @@ func (handler) Replace(context.Context, []runtime.Object) error { return nil }
 func (f handler) Handle(_ context.Context, e watch.Event) error { f(e); return nil }
 
 // lease changes the lease with kubectl's rights, and returns the revision of the
-// change and when it was done.
+// change and when it was sent.
 func (c *cluster) lease(ctx context.Context, name string, change func(*coordinationv1.Lease)) (int64, time.Time, error) {
 	for {
 		l := &coordinationv1.Lease{}
@@ -93,12 +98,10 @@ func (c *cluster) lease(ctx context.Context, name string, change func(*coordinat
 			return 0, time.Time{}, err
 		}
 		change(l)
+		sent := time.Now()
 		err := c.Update(ctx, l)
-		if err == nil {
-			return number(l.ResourceVersion), time.Now(), nil
-		}
-		if client.IgnoreNotFound(err) != nil && ctx.Err() != nil {
-			return 0, time.Time{}, errors.Join(err, ctx.Err())
+		if !apierrors.IsConflict(err) {
+			return number(l.ResourceVersion), sent, err
 		}
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +14,7 @@ import (
 	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/requeue"
@@ -45,13 +48,7 @@ func ours(ctx context.Context, config *rest.Config, o options, line *network) er
 	if err != nil {
 		return err
 	}
-	signature := func() string {
-		term, err := rt.Election().Term()
-		if err != nil {
-			return o.leader.Identity + "/over"
-		}
-		return o.leader.Identity + "/" + term.String()
-	}
+	signature := signer(rt.Election(), o.leader.Identity)
 	loop, err := reconciler.New(rt, reconciler.Kind[*runtimetest.Widget]{
 		Name:                  "widget",
 		New:                   func() *runtimetest.Widget { return &runtimetest.Widget{} },
@@ -81,4 +78,24 @@ func ours(ctx context.Context, config *rest.Config, o options, line *network) er
 		return err
 	}
 	return rt.Run(ctx)
+}
+
+// signer returns a function that names the process and its term, which it counts.
+func signer(election *leader.Election, identity string) func() string {
+	var mu sync.Mutex
+	var last *leader.Term
+	number := 0
+	return func() string {
+		term, err := election.Term()
+		if err != nil {
+			return identity + "/over"
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if term != last {
+			last = term
+			number++
+		}
+		return fmt.Sprintf("%s/%d", identity, number)
+	}
 }
