@@ -337,7 +337,7 @@ func (e *Election) retry() {
 }
 
 // held tells whether the last term won is not over, be it begun or not.
-func (e *Election) held() bool { return e.term != nil && e.term.ctx.Err() == nil }
+func (e *Election) held() bool { return e.term != nil && e.term.over.Load() == nil }
 
 // lose ends the last term won, if it is not over.
 func (e *Election) lose(why string) {

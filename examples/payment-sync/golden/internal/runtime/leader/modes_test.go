@@ -113,6 +113,37 @@ func TestJoinSticksToTheTermOfTheWork(t *testing.T) {
 	})
 }
 
+// Or a write would fail, with its connection cut, before its context says why.
+func TestWhatIsUnderWayIsToldFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		term := me.await(t, nil)
+		var uses []context.Context
+		for range 1000 {
+			ctx, leave, err := term.Join(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer leave()
+			uses = append(uses, ctx)
+		}
+		told := make(chan bool)
+		term.OnEnd(func() {
+			for _, ctx := range uses {
+				if !errors.Is(context.Cause(ctx), cause.LeadershipLost) {
+					told <- false
+					return
+				}
+			}
+			told <- true
+		})
+		a.steal("thief", time.Hour)
+		if !<-told {
+			t.Error("the end was acted upon before everybody was told")
+		}
+	})
+}
+
 // queue records what is added with which priority.
 type queue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]

@@ -5,9 +5,12 @@ package leader
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/payment-sync/internal/runtime/budget"
@@ -25,22 +28,29 @@ type Term struct {
 	stamp       func(http.Header, *Term) // nil without server-side fence
 	now         func() instant
 
-	ctx    context.Context
+	over   atomic.Pointer[cause.Cause] // why the term ended
+	ctx    context.Context             // ends when all uses have been told
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	renewed instant // when the last renewal that succeeded was sent
-	uses    int
+	renewed instant       // when the last renewal that succeeded was sent
+	uses    map[*use]bool // under way
 	closed  bool
 	idle    chan struct{} // closed when closed and there are no uses
 }
+
+// use is something that is done in a term.
+type use struct{ cancel context.CancelCauseFunc }
 
 var _ fence.Permission = (*Term)(nil)
 
 // newTerm returns a term that is over safe after its last renewal, which was
 // sent at renewed.
 func newTerm(base context.Context, holder string, transitions int32, safe time.Duration, clock func() instant, renewed instant) *Term {
-	t := &Term{holder: holder, transitions: transitions, safe: safe, now: clock, renewed: renewed, idle: make(chan struct{})}
+	t := &Term{
+		holder: holder, transitions: transitions, safe: safe, now: clock, renewed: renewed,
+		uses: map[*use]bool{}, idle: make(chan struct{}),
+	}
 	t.ctx, t.cancel = context.WithCancelCause(base)
 	go t.watchClock()
 	return t
@@ -53,10 +63,13 @@ func (t *Term) OnEnd(f func()) (stop func() bool) { return context.AfterFunc(t.c
 // asks the clocks and so ends a term whose time ran out while the process, or
 // the machine, stood still.
 func (t *Term) Check() error {
-	if t.ctx.Err() == nil && t.remaining() <= 0 {
+	if t.over.Load() == nil && t.remaining() <= 0 {
 		t.end(cause.LeadershipLost.With(fmt.Sprintf("lease not renewed for %s", t.safe)))
 	}
-	return context.Cause(t.ctx)
+	if why := t.over.Load(); why != nil {
+		return why
+	}
+	return nil
 }
 
 // remaining returns how long the term lasts unless it is renewed. What counts is
@@ -96,45 +109,61 @@ func (t *Term) watchClock() {
 	}
 }
 
-// end ends the term for a reason.
-func (t *Term) end(why *cause.Cause) { t.cancel(why) }
+// end ends the term for a reason. What is under way is told before anything else
+// happens because of it, such as its connections being cut, so that it finds the
+// reason when it fails.
+func (t *Term) end(why *cause.Cause) {
+	if !t.over.CompareAndSwap(nil, why) {
+		return
+	}
+	t.mu.Lock()
+	uses := slices.Collect(maps.Keys(t.uses))
+	t.mu.Unlock()
+	for _, u := range uses {
+		u.cancel(why)
+	}
+	t.cancel(why)
+}
 
 // Join implements fence.Permission. The returned context ends with ctx and with
 // the term, and no status is written for work under it once the term is over.
 func (t *Term) Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if err := t.enter(); err != nil {
+	joined, cancel := context.WithCancelCause(into(budget.WithFence(ctx, t.ctx), t))
+	u := &use{cancel}
+	if err := t.enter(u); err != nil {
+		cancel(err)
 		return nil, nil, err
 	}
-	joined, cancel := context.WithCancelCause(into(budget.WithFence(ctx, t.ctx), t))
-	stop := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
-	var once sync.Once
-	return joined, func() {
-		once.Do(func() {
-			stop()
-			cancel(nil)
-			t.leave()
-		})
-	}, nil
+	return joined, func() { t.leave(u) }, nil
 }
 
-// enter counts a use.
-func (t *Term) enter() error {
+// enter notes a use that begins.
+func (t *Term) enter(u *use) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if why := t.over.Load(); why != nil { // whose uses have been told already
+		return why
+	}
 	if t.closed {
 		return errClosing
 	}
-	t.uses++
+	t.uses[u] = true
 	return nil
 }
 
-func (t *Term) leave() {
+// leave notes that a use is over. It may be called more than once.
+func (t *Term) leave(u *use) {
+	u.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.uses--; t.uses == 0 && t.closed {
+	if !t.uses[u] {
+		return
+	}
+	delete(t.uses, u)
+	if t.closed && len(t.uses) == 0 {
 		close(t.idle)
 	}
 }
@@ -148,7 +177,7 @@ func (t *Term) close() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	if t.uses == 0 {
+	if len(t.uses) == 0 {
 		close(t.idle)
 	}
 	return t.idle
