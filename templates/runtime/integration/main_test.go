@@ -144,7 +144,8 @@ func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := loop.Register(rt, chain.Wrap(loop.Reconcile, append(links, loop.Budget)...)); err != nil {
+	links = append(links, rt.Election().Gate(loop.Observe), loop.Budget) // as in the emitted chain
+	if err := loop.Register(rt, chain.Wrap(loop.Reconcile, links...), rt.Gains(&runtimetest.WidgetList{})); err != nil {
 		t.Fatal(err)
 	}
 	o := &operator{runtime: rt, stop: stop, done: make(chan error, 1)}
