@@ -66,7 +66,7 @@ def constraints(
                 and _fits(value, kind, key)
             ):
                 found.append(f"{name}{marker}={format_number(value)}")
-                given[key] = value
+                given[key] = _through_floats(value)
     for key, marker in _LENGTHS.get(kind, {}).items():
         value = schema.get(key)
         if isinstance(value, int) and abs(value) <= _MAX_INT:

@@ -19,15 +19,20 @@ func validateCRD(raw json.RawMessage) (any, error) {
 	if err := json.Unmarshal(raw, &args); err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	crd, err := internalCRD(args.CRD)
+	return map[string]any{"errors": objections(args.CRD)}, nil
+}
+
+// objections to the CRD, as the API server words them; empty, not nil, for none.
+func objections(raw json.RawMessage) []string {
+	crd, err := internalCRD(raw)
 	if err != nil {
-		return map[string]any{"errors": []string{err.Error()}}, nil
+		return []string{err.Error()}
 	}
 	found := []string{}
 	for _, e := range validation.ValidateCustomResourceDefinition(context.Background(), crd) {
 		found = append(found, e.Error())
 	}
-	return map[string]any{"errors": found}, nil
+	return found
 }
 
 // internalCRD decodes a v1 CRD as the API server does before validating it:

@@ -63,7 +63,7 @@ var steal = incident{
 			lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.AcquireTime, lease.Spec.LeaseTransitions = &rival, &moment, &moment, &next
 		})
 	},
-	settle: 2 * leaseDuration,
+	settle: leaseDuration,
 }
 
 var deletion = incident{
@@ -78,7 +78,7 @@ var deletion = incident{
 		gone, err := p.log.lease(ctx, "the deletion", before, func(s leaseState) bool { return s.holder == "-" })
 		return gone.revision, at, err
 	},
-	settle: leaseDuration,
+	settle: leaseDuration / 2,
 }
 
 // partition cuts the leader off from the lease, and from nothing else.
@@ -101,7 +101,7 @@ var partition = incident{
 		_ = r.get(ctx, "/unblock", nil) // a plain manager's process has ended
 		return taken.revision, at, nil
 	},
-	settle: leaseDuration,
+	settle: leaseDuration / 2,
 }
 
 // freeze stops the leader's process until another one leads.
@@ -126,7 +126,7 @@ var freeze = incident{
 		time.Sleep(leaseDuration / 4)
 		return taken.revision, at, r.signal(syscall.SIGCONT)
 	},
-	settle: 2 * leaseDuration,
+	settle: leaseDuration,
 }
 
 // stop asks the leader to end.

@@ -63,7 +63,7 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 	patient.QPS = -1 // a renewal must not wait for its turn behind other requests
 	hurried := rest.CopyConfig(patient)
 	hurried.Timeout = settings.RenewDeadline / 2 // or one hung call would use up all attempts
-	lock, err := coordination.NewForConfig(hurried)
+	client, err := coordination.NewForConfig(hurried)
 	if err != nil {
 		return nil, fmt.Errorf("leader election: %w", err)
 	}
@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 	if err != nil {
 		return nil, fmt.Errorf("leader election: %w", err)
 	}
-	e, err := newElection(settings, lock.Leases(settings.Namespace), watching.Leases(settings.Namespace))
+	e, err := newElection(settings, client.Leases(settings.Namespace), watching.Leases(settings.Namespace))
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +83,20 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 	return e, nil
 }
 
-func newElection(settings Settings, lock, watching coordination.LeaseInterface) (*Election, error) {
+func newElection(settings Settings, client, watching coordination.LeaseInterface) (*Election, error) {
 	e := &Election{
-		settings: settings, client: lock, watching: watching, now: now, log: logr.Discard(),
+		settings: settings, client: client, watching: watching, now: now, log: logr.Discard(),
 		elected: make(chan struct{}), began: make(chan struct{}), again: func() {},
 	}
+	below := &leases{LeaseInterface: client, election: e}
 	var err error
 	e.elector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name: settings.Name,
-		Lock: &resourcelock.LeaseLock{
+		Lock: lock{leases: below, LeaseLock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: settings.Namespace, Name: settings.Name},
-			Client:     leases{lock, e},
+			Client:     below,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: settings.Identity},
-		},
+		}},
 		LeaseDuration: settings.LeaseDuration,
 		RenewDeadline: settings.RenewDeadline,
 		RetryPeriod:   settings.RetryPeriod,

@@ -182,6 +182,28 @@ func TestPartitionEndsTheTermBeforeAnotherCanBegin(t *testing.T) {
 	})
 }
 
+// client-go's own lock tells renewals apart by the second in which they were
+// made, so a rival would count from the first one of a second.
+func TestARivalMissesNoRenewal(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		often := times
+		often.RetryPeriod, often.Identity = 100*time.Millisecond, "me"
+		me := competeWith(t, a, often)
+		term := me.await(t, nil)
+		often.Identity = "rival"
+		competeWith(t, a, often)
+		time.Sleep(10*time.Second + 950*time.Millisecond)
+		renewed := lastRenewed(term)
+		me.line.set(true)
+		for a.holder() == "me" {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if after := time.Since(renewed); after < times.LeaseDuration {
+			t.Errorf("the rival took the lease %s after it was renewed", after)
+		}
+	})
+}
+
 // A renewal counts from when it was sent, not from when its answer came.
 func TestSlowRenewalsCountFromTheirSending(t *testing.T) {
 	bubble(t, func(t *testing.T, a *api) {
@@ -190,7 +212,7 @@ func TestSlowRenewalsCountFromTheirSending(t *testing.T) {
 		time.Sleep(between)
 		slow := &slowly{a, 100 * time.Millisecond} // before the elector renews
 		begin := me.now()
-		l := leases{slow, me.Election}
+		l := &leases{LeaseInterface: slow, election: me.Election}
 		lease, err := a.Get(t.Context(), leaseName, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -283,6 +283,11 @@ func compete(t *testing.T, a *api, identity string, change ...func(*Election, *l
 	t.Helper()
 	settings := times
 	settings.Identity = identity
+	return competeWith(t, a, settings, change...)
+}
+
+func competeWith(t *testing.T, a *api, settings Settings, change ...func(*Election, *line)) *replica {
+	t.Helper()
 	settings, err := settings.Complete()
 	if err != nil {
 		t.Fatal(err)

@@ -16,27 +16,45 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"example.com/minimal/internal/runtime/watch"
 )
+
+// lock is client-go's, with one change. client-go takes a renewal by another
+// holder for one only if the text of the record is a new one, and that has times
+// in whole seconds: with renewals less than a second apart it would miss some,
+// and take over as much too early. Here each version has a text of its own.
+type lock struct {
+	*resourcelock.LeaseLock
+	leases *leases
+}
+
+// Get implements resourcelock.Interface.
+func (l lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, text, err := l.LeaseLock.Get(ctx)
+	return record, append(text, l.leases.got...), err
+}
 
 // leases is the client below client-go's lock. It tells the election of every
 // state of the Lease that passes by, and of when what was sent.
 type leases struct {
 	coordination.LeaseInterface
 	election *Election
+	got      string // the resource version of the last Get; the lock makes one call at a time
 }
 
-var _ coordination.LeasesGetter = leases{}
+var _ coordination.LeasesGetter = (*leases)(nil)
 
 // Leases implements LeasesGetter; there is one namespace.
-func (l leases) Leases(string) coordination.LeaseInterface { return l }
+func (l *leases) Leases(string) coordination.LeaseInterface { return l }
 
 // Get implements LeaseInterface.
-func (l leases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
+func (l *leases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
 	lease, err := l.LeaseInterface.Get(ctx, name, o)
 	switch {
 	case err == nil:
+		l.got = lease.ResourceVersion
 		l.election.read(lease)
 	case apierrors.IsNotFound(err):
 		l.election.gone("")
@@ -46,7 +64,7 @@ func (l leases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coo
 
 // Create implements LeaseInterface. A Lease that was deleted is left to its last
 // holder until that one's time is over.
-func (l leases) Create(ctx context.Context, lease *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
+func (l *leases) Create(ctx context.Context, lease *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
 	if wait := l.election.predecessor(); wait > 0 {
 		return nil, fmt.Errorf("the lease was deleted, but its last holder may lead for another %s", wait.Round(time.Millisecond))
 	}
@@ -57,7 +75,7 @@ func (l leases) Create(ctx context.Context, lease *coordinationv1.Lease, o metav
 }
 
 // Update implements LeaseInterface.
-func (l leases) Update(ctx context.Context, lease *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+func (l *leases) Update(ctx context.Context, lease *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
 	sent := l.election.writes()
 	updated, err := l.LeaseInterface.Update(ctx, lease, o)
 	l.election.wrote(updated, err, sent)
