@@ -80,9 +80,8 @@ class Version:
     ``status.conditions`` is a ``[]metav1.Condition``; ``observed_generation``
     is the Go type of ``status.observedGeneration``, '' if there is none.
     A kind of several versions has a hub, as a rule its storage version, and spokes.
-    ``spec_type`` and ``status_type`` are the Go types of the two fields as
-    they are declared, '' if there is no such property: with a leading ``*``
-    the field is nil when the object has none.
+    ``status_struct`` is the struct of the status, '' if that is none, and
+    ``status_pointer`` says that the field is nil when the object has no status.
     """
 
     name: str
@@ -98,8 +97,8 @@ class Version:
     selectable_fields: tuple[str, ...]
     conditions: bool
     observed_generation: str
-    spec_type: str
-    status_type: str
+    status_struct: str
+    status_pointer: bool
     code: Code = field(repr=False, compare=False)
     spoke: Spoke | None = field(repr=False, compare=False)
     is_hub: bool

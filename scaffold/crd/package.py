@@ -58,12 +58,13 @@ class Member:
         self.is_open = False
 
     def field_types(self) -> dict[str, str]:
-        """Return the Go type of ``spec``, ``status`` and the fields of status."""
-        found = {one.json: one for one in self.root.fields}
-        types = {name: str(one.kind) for name, one in found.items()}
-        if "status" in found and isinstance(found["status"].node, Struct):
-            for one in found["status"].node.fields:
-                types[f"status.{one.json}"] = str(one.kind)
+        """Return the Go type of ``status`` and of its fields, if it is a struct."""
+        types = {}
+        for status in self.root.fields:
+            if status.json == "status" and isinstance(status.node, Struct):
+                types["status"] = str(status.kind)
+                for one in status.node.fields:
+                    types[f"status.{one.json}"] = str(one.kind)
         return types
 
 

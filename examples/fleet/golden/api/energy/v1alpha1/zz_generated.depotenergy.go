@@ -40,14 +40,9 @@ type DepotSpec struct {
 }
 
 type DepotStatus struct {
-	// Conditions are the latest observations of the depot.
+	// Charge in percent of the capacity.
 	// +optional
-	// +listType=map
-	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitzero"`
-
-	// ObservedGeneration is the generation of the spec this status speaks of.
-	// +optional
+	// +kubebuilder:validation:Maximum=100
 	// +kubebuilder:validation:Minimum=0
-	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	Charge *int32 `json:"charge,omitempty"`
 }

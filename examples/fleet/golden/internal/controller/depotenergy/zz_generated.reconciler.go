@@ -5,8 +5,6 @@ package depotenergy
 import (
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	energyv1alpha1 "example.com/fleet/api/energy/v1alpha1"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/manager"
@@ -40,13 +38,11 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*Depot]) error {
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*Depot] {
 	return reconciler.Kind[*Depot]{
-		Name:                  "depotenergy",
-		New:                   func() *Depot { return &Depot{} },
-		Finalizer:             "energy.example.com/depotenergy",
-		Status:                func(o *Depot) any { return status(o) },
-		StatusSubresource:     true,
-		Conditions:            func(o *Depot) *[]metav1.Condition { return &status(o).Conditions },
-		SetObservedGeneration: func(o *Depot, generation int64) { status(o).ObservedGeneration = &generation },
+		Name:              "depotenergy",
+		New:               func() *Depot { return &Depot{} },
+		Finalizer:         "energy.example.com/depotenergy",
+		Status:            func(o *Depot) any { return status(o) },
+		StatusSubresource: true,
 	}
 }
 
