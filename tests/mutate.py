@@ -7,6 +7,7 @@ a temporary copy of the module. Exit code 0 only if every mutant is caught.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ import tomllib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+
+from scaffold.controlplane import ensure_built
 
 MODULE = Path(__file__).resolve().parent.parent / "templates" / "runtime"
 LIST = "mutations.toml"
@@ -38,6 +41,7 @@ class Mutation:
     package: str
     test: str
     count: int = 1
+    tags: str = ""
 
     def apply(self, module: Path) -> str:
         """Change the file below `module`; return its former text."""
@@ -71,48 +75,55 @@ def read_list(path: Path) -> list[Mutation]:
 
 
 def go_test(
-    module: Path, package: str, tests: list[str], count: int = 1
+    module: Path, package: str, tests: list[str], count: int = 1, tags: str = ""
 ) -> tuple[bool, str]:
     """Run the tests of one package; return whether they passed, and the output."""
-    command = [
-        "go",
+    done = _go(
+        module,
         "test",
+        f"-tags={tags}",
         f"-count={count}",
         f"-timeout={TIMEOUT}s",
         "-run",
         f"^({'|'.join(tests)})$",
         package,
-    ]
-    done = subprocess.run(
-        command,
+    )
+    return done.returncode == 0, done.stdout
+
+
+def _go(module: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ)
+    if "-tags=integration" in arguments:
+        environment["KUBEBUILDER_ASSETS"] = str(ensure_built(print))
+    return subprocess.run(
+        ["go", *arguments],
         cwd=module,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    return done.returncode == 0, done.stdout
+
+
+def by_package(mutations: list[Mutation]) -> dict[tuple[str, str], set[str]]:
+    """Return the named tests of each package and set of build tags."""
+    tests: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for mutation in mutations:
+        tests[mutation.package, mutation.tags].add(mutation.test)
+    return tests
 
 
 def check_unchanged(module: Path, mutations: list[Mutation]) -> None:
     """Every named test must exist and pass while its guard is in place."""
-    by_package: dict[str, set[str]] = defaultdict(set)
-    for mutation in mutations:
-        by_package[mutation.package].add(mutation.test)
-    for package, tests in sorted(by_package.items()):
-        listed = subprocess.run(
-            ["go", "test", "-list", ".*", package],
-            cwd=module,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    for (package, tags), tests in sorted(by_package(mutations).items()):
+        listed = _go(module, "test", f"-tags={tags}", "-list", ".*", package)
         missing = tests - set(listed.stdout.split())
         if missing:
             raise ListError(
-                f"{package} has no {', '.join(sorted(missing))}\n{listed.stderr}"
+                f"{package} has no {', '.join(sorted(missing))}\n{listed.stdout}"
             )
-        passed, output = go_test(module, package, sorted(tests))
+        passed, output = go_test(module, package, sorted(tests), tags=tags)
         if not passed:
             raise ListError(f"{package} fails before anything is changed:\n{output}")
 
@@ -147,7 +158,13 @@ def run(module: Path, mutations: list[Mutation]) -> int:
             try:
                 reason = verdict(
                     mutation,
-                    *go_test(copy, mutation.package, [mutation.test], mutation.count),
+                    *go_test(
+                        copy,
+                        mutation.package,
+                        [mutation.test],
+                        mutation.count,
+                        mutation.tags,
+                    ),
                 )
             finally:
                 mutation.restore(copy, text)

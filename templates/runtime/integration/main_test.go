@@ -128,8 +128,25 @@ type operator struct {
 	done    chan error
 }
 
+// wrap is the emitted chain.
+func wrap(rt *manager.Runtime, loop *reconciler.Loop[*widget], outer ...chain.Link) chain.Func {
+	return chain.Wrap(loop.Reconcile, append(outer, rt.Election().Gate(loop.Observe), loop.Budget)...)
+}
+
 // run starts an operator of widgets that ends with the test.
 func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler.Interface[*widget], links ...chain.Link) *operator {
+	t.Helper()
+	return runWith(t, cfg, settings, func(rt *manager.Runtime) error {
+		loop, err := reconciler.New(rt, kind(), u)
+		if err != nil {
+			return err
+		}
+		return loop.Register(rt, wrap(rt, loop, links...), rt.Gains(&runtimetest.WidgetList{}))
+	})
+}
+
+// runWith is run with all of the registration given.
+func runWith(t *testing.T, cfg *rest.Config, settings manager.Settings, setup func(*manager.Runtime) error) *operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
@@ -140,12 +157,7 @@ func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler
 	if err != nil {
 		t.Fatal(err)
 	}
-	loop, err := reconciler.New(rt, kind(), u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	links = append(links, rt.Election().Gate(loop.Observe), loop.Budget) // as in the emitted chain
-	if err := loop.Register(rt, chain.Wrap(loop.Reconcile, links...), rt.Gains(&runtimetest.WidgetList{})); err != nil {
+	if err := setup(rt); err != nil {
 		t.Fatal(err)
 	}
 	o := &operator{runtime: rt, stop: stop, done: make(chan error, 1)}

@@ -16,10 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/conformance"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/watch"
 )
+
+var widgets = runtimetest.GroupVersion.WithResource("widgets")
 
 // mirror is a Handler that keeps the sizes of all widgets.
 type mirror struct {
@@ -67,8 +70,8 @@ func resize(t testing.TB, w *widget, size int64) {
 }
 
 func TestAHandMadeWatchSurvivesTheNetwork(t *testing.T) {
-	var n network
-	c, err := client.NewWithWatch(n.config(), client.Options{Scheme: runtimetest.Scheme()})
+	var n conformance.Network
+	c, err := client.NewWithWatch(n.Through(config), client.Options{Scheme: runtimetest.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,31 +97,31 @@ func TestAHandMadeWatchSurvivesTheNetwork(t *testing.T) {
 	follow("an event")
 	settled := runtime.NumGoroutine()
 	for i := range 10 {
-		n.cut(t)
+		n.Cut(t)
 		follow(fmt.Sprintf("an event after cut %d", i))
 	}
-	if lists := n.lists.Load(); lists != 1 {
+	if lists := n.Traffic(widgets).Lists; lists != 1 {
 		t.Errorf("%d lists after cut connections, want the first one only", lists)
 	}
-	if watches := n.watches.Load(); watches < 11 {
+	if watches := n.Traffic(widgets).Watches; watches < 11 {
 		t.Errorf("%d watches", watches)
 	}
 
-	n.refuse.Store(true)
-	n.cut(t)
+	n.Refuse(true)
+	n.Cut(t)
 	resize(t, w, size+1)
 	time.Sleep(200 * time.Millisecond)
-	n.refuse.Store(false)
+	n.Refuse(false)
 	size++
 	follow("an event after an outage")
-	if lists := n.lists.Load(); lists != 1 {
+	if lists := n.Traffic(widgets).Lists; lists != 1 {
 		t.Errorf("%d lists after an outage, want the first one only", lists)
 	}
 
-	n.gone.Store(1)
-	n.cut(t)
+	n.Expire(widgets)
+	n.Cut(t)
 	follow("an event after 410")
-	if lists := n.lists.Load(); lists != 2 || m.replaced != 2 {
+	if lists := n.Traffic(widgets).Lists; lists != 2 || m.replaced != 2 {
 		t.Errorf("%d lists and %d replacements after one 410, want 2", lists, m.replaced)
 	}
 
@@ -132,10 +135,10 @@ func TestAHandMadeWatchSurvivesTheNetwork(t *testing.T) {
 // The last step of the comparison: what the cache's own informer does under the
 // same cuts, as nothing else is needed where the cache can be used.
 func TestTheCacheDoesNotListAfterCuts(t *testing.T) {
-	var n network
+	var n conformance.Network
 	w := create(t, &widget{})
 	sizes := make(chan int64, 100)
-	run(t, n.config(), manager.Settings{}, user(func(_ context.Context, o *widget) error {
+	run(t, n.Through(config), manager.Settings{}, user(func(_ context.Context, o *widget) error {
 		if o.Name == w.Name {
 			sizes <- o.Spec.Size
 		}
@@ -156,13 +159,13 @@ func TestTheCacheDoesNotListAfterCuts(t *testing.T) {
 		}
 	}
 	await(0)
-	lists := n.lists.Load()
+	lists := n.Traffic(widgets).Lists
 	for i := range int64(3) {
-		n.cut(t)
+		n.Cut(t)
 		resize(t, w, i+1)
 		await(i + 1)
 	}
-	if got := n.lists.Load(); got != lists {
+	if got := n.Traffic(widgets).Lists; got != lists {
 		t.Errorf("%d lists after cut connections", got-lists)
 	}
 }
