@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--module", metavar="PATH", help="Go module path (default: example.com/NAME)"
     )
     new.add_argument("--name", help="name of the operator (default: the folder's)")
+    _watch(new)
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--json", action="store_true", help="print the result as JSON"
     )
+    _watch(generate)
 
     update = _command(
         commands, "update", _update, "merge the newest skeleton into the project"
@@ -192,8 +194,19 @@ def _directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch",
+        action="append",
+        default=[],
+        metavar="KIND=APIVERSION/RESOURCE",
+        help="let changes of a resource that is not the operator's own wake a kind, "
+        "such as Widget=apps/v1/deployments; repeatable, kept in the settings",
+    )
+
+
 def _new(options: argparse.Namespace) -> int:
-    from scaffold import project, settings
+    from scaffold import project, settings, watches
 
     dest: Path = options.dest
     name = options.name or dest.absolute().name
@@ -203,7 +216,11 @@ def _new(options: argparse.Namespace) -> int:
     outcome = project.new(
         dest,
         _sources(options.crd),
-        {"project_name": name, "module": module},
+        {
+            "project_name": name,
+            "module": module,
+            "watches": watches.to_answers(watches.from_flags(options.watch)),
+        },
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)
     print(f"made {dest}: {kinds}")
@@ -213,6 +230,7 @@ def _new(options: argparse.Namespace) -> int:
 
 def _generate(options: argparse.Namespace) -> int:
     from scaffold.generate import generate, unified_diff
+    from scaffold.watches import from_flags
 
     outcome = generate(
         options.dir,
@@ -220,6 +238,7 @@ def _generate(options: argparse.Namespace) -> int:
         drop=options.drop,
         overwrite=options.overwrite,
         write=not (options.check or options.diff),
+        watches=from_flags(options.watch),
     )
     if options.json:
         print(json.dumps(_as_json(outcome), indent=2))

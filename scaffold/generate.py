@@ -14,6 +14,7 @@ from scaffold.gofmt import gofmt
 from scaffold.layout import place
 from scaffold.manifest import PATH as MANIFEST
 from scaffold.plan import Change, Plan
+from scaffold.watches import Watches, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,12 @@ def generate(
     drop: Iterable[str] = (),
     overwrite: bool = False,
     write: bool = True,
+    watches: Watches | None = None,
 ) -> Outcome:
     """Bring the derived files of ``project`` in line with its CRDs.
 
     ``add`` names CRD files and folders (or holds the bytes of one) that are
-    copied into ``crds/`` in the same step.
+    copied into ``crds/`` in the same step; ``watches`` are added to the settings.
 
     Raises :class:`scaffold.errors.ScaffoldError`; the tree is then unchanged.
     """
@@ -49,13 +51,18 @@ def generate(
     with apply.exclusive(project) if write else nullcontext():
         if write:
             apply.recover(project)
+        chosen, answered = settings.add_watches(project, chosen, watches or {})
         kinds = sources.kinds(project, add)
+        resolved = resolve(chosen.watches, kinds, str(project / settings.ANSWERS))
         files = _formatted(
-            render.render(place(chosen.name, chosen.module, chosen.options, kinds))
+            render.render(
+                place(chosen.name, chosen.module, chosen.options, kinds, resolved)
+            )
         )
         made = plan.make(project, files, __version__, drop=drop, overwrite=overwrite)
         made = _joined(
             made,
+            answered,
             sources.additions(project, add),
             gomod.raised(
                 project, render.runtime_go_mod(chosen.module), render.runtime_go_sum()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from scaffold.crd.model import Kind, Version
+from scaffold.watches import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,21 @@ class Project:
     kinds: tuple[Kind, ...]
     groups: tuple[Group, ...]
     _apis: dict[tuple[str, str], Api] = field(repr=False, compare=False)
+    _watches: Mapping[tuple[str, str], tuple[Resource, ...]]
 
     def api(self, kind: Kind, version: Version) -> Api:
         """Return the package that holds ``kind`` in ``version``."""
         return self._apis[kind.group, version.name]
+
+    def watches(self, kind: Kind) -> tuple[Resource, ...]:
+        """Return the resources of others whose changes wake ``kind``."""
+        return self._watches.get((kind.group, kind.kind), ())
+
+    @property
+    def watched(self) -> list[tuple[str, str]]:
+        """Every group and resource that some kind watches."""
+        found = (item for items in self._watches.values() for item in items)
+        return sorted({(item.group, item.resource) for item in found})
 
     @property
     def apis(self) -> tuple[Api, ...]:
@@ -64,9 +76,16 @@ class Project:
 
 
 def place(
-    name: str, module: str, options: Iterable[str], kinds: tuple[Kind, ...]
+    name: str,
+    module: str,
+    options: Iterable[str],
+    kinds: tuple[Kind, ...],
+    watches: Mapping[tuple[str, str], tuple[Resource, ...]] | None = None,
 ) -> Project:
-    """Lay ``kinds`` out in ``module``, groups and kinds in the order of their names."""
+    """Lay ``kinds`` out in ``module``, groups and kinds in the order of their names.
+
+    ``watches`` holds the resources of others by group and kind.
+    """
     kinds = tuple(sorted(kinds, key=lambda kind: (kind.group, kind.kind)))
     groups: list[Group] = []
     apis: dict[tuple[str, str], Api] = {}
@@ -101,7 +120,9 @@ def place(
                 apis=tuple(apis[group_name, item] for item, _ in sorted(versions)),
             )
         )
-    return Project(name, module, frozenset(options), kinds, tuple(groups), apis)
+    return Project(
+        name, module, frozenset(options), kinds, tuple(groups), apis, watches or {}
+    )
 
 
 def _alias(group_dir: str) -> str:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scaffold import __version__, resources, settings
+from scaffold import __version__, resources, settings, watches
 from scaffold.crd.read import read
 from scaffold.errors import ProjectError, ScaffoldError, ToolError
 from scaffold.generate import Outcome, generate
@@ -30,7 +30,8 @@ def new(
     Everything is made beside ``dest`` and moved there when it is whole.
     """
     _check_destination(dest)
-    read(crds)
+    wanted = watches.from_answers(answers.get("watches"), "the settings")
+    watches.resolve(wanted, read(crds), "the settings")
     parent = dest.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)

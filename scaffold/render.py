@@ -134,7 +134,8 @@ def _all_scopes(each: Each, project: Project) -> Iterator[dict[str, Any]]:
                     yield {"group": group, "api": api}
         case Each.KIND:
             for kind in project.kinds:
-                yield {"kind": kind, "api": project.api(kind, kind.storage)}
+                api = project.api(kind, kind.storage)
+                yield {"kind": kind, "api": api, "watches": project.watches(kind)}
         case Each.KIND_VERSION:
             for kind in project.kinds:
                 for version in kind.versions:

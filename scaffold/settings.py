@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from scaffold.errors import InputError, ProjectError
+from scaffold.plan import Change
+from scaffold.watches import Watches, from_answers, merged, to_answers
 
 ANSWERS = ".copier-answers.yml"
-# The yes-or-no questions of copier.yml that choose features.
-OPTIONS: frozenset[str] = frozenset()
+# The questions of copier.yml whose answers, unless empty, choose features.
+OPTIONS = frozenset({"watches"})
 
 _ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")
@@ -25,12 +28,14 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?")
 class Settings:
     """The settings of one project.
 
-    ``options`` holds the names of the features that were asked for.
+    ``options`` holds the names of the features that were asked for, ``watches``
+    the resources of others by kind.
     """
 
     name: str
     module: str
     options: frozenset[str]
+    watches: Watches
 
 
 def load(project: Path) -> Settings:
@@ -45,8 +50,26 @@ def load(project: Path) -> Settings:
         )
     module = _module_line(project / "go.mod") or str(answers.get("module", ""))
     check_module(module, where=str(project / ANSWERS))
-    options = {option for option in OPTIONS if answers.get(option) is True}
-    return Settings(name, module, frozenset(options))
+    options = frozenset(option for option in OPTIONS if answers.get(option))
+    watches = from_answers(answers.get("watches"), where=str(project / ANSWERS))
+    return Settings(name, module, options, watches)
+
+
+def add_watches(
+    project: Path, settings: Settings, more: Watches
+) -> tuple[Settings, list[Change]]:
+    """Return the settings with more watches, and how the answers file says so."""
+    watches = merged(settings.watches, more)
+    if watches == settings.watches:
+        return settings, []
+    path = project / ANSWERS
+    yaml = YAML()
+    answers = yaml.load(path)
+    answers["watches"] = to_answers(watches)
+    text = io.BytesIO()
+    yaml.dump(answers, text)
+    changed = replace(settings, options=settings.options | {"watches"}, watches=watches)
+    return changed, [Change(ANSWERS, path.read_bytes(), text.getvalue())]
 
 
 def check_name(name: str) -> None:

@@ -171,6 +171,8 @@ def test_runs_with_the_rights_it_is_deployed_with(
                 if (kind.group, kind.kind) == (group, obj["kind"])
             )
             await_reconciled(cluster, kind, obj, log)
+        if deployed == "fleet":
+            wakes_by_namesakes(cluster, log)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, log.read_text()
     finally:
@@ -178,6 +180,24 @@ def test_runs_with_the_rights_it_is_deployed_with(
         process.wait()
     refused = [line for line in log.read_text().splitlines() if "forbidden" in line]
     assert not refused, "\n".join(refused)
+
+
+def wakes_by_namesakes(cluster: ControlPlane, log: Path) -> None:
+    """Fleets are woken by ConfigMaps, though another watched API is not there."""
+
+    def passes() -> int:
+        lines = log.read_text().splitlines()
+        return sum('"controller":"fleet"' in line for line in lines)
+
+    (fleet,) = json.loads(kubectl(cluster, "get", "fleets", "-A", "-o=json"))["items"]
+    place = ["-n", fleet["metadata"]["namespace"]]
+    before = passes()
+    kubectl(cluster, *place, "create", "configmap", fleet["metadata"]["name"])
+    end = time.monotonic() + 30
+    while passes() == before:
+        assert time.monotonic() < end, f"not woken:\n{log.read_text()}"
+        time.sleep(0.1)
+    assert "httproutes.gateway.networking.k8s.io" in log.read_text()
 
 
 def impersonating(cluster: ControlPlane, account: str) -> str:

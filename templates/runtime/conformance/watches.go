@@ -112,7 +112,7 @@ func TestWatches[T client.Object](t *testing.T, config *rest.Config, s Subject[T
 	lists("after the start", 1)
 	settled := goruntime.NumGoroutine()
 
-	const cuts = 5
+	const cuts = 3
 	for i := range cuts {
 		n.Cut(t)
 		follow(fmt.Sprintf("cut %d", i))
