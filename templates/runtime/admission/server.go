@@ -1,0 +1,162 @@
+package admission
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/certs"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/httpx"
+)
+
+// ConversionPath is where conversions are served, by controller-runtime's
+// builder too.
+const ConversionPath = "/convert"
+
+// The largest requests, in bytes. A review of an admission holds two objects, one
+// of a conversion a page of a list.
+const (
+	maxAdmission  = 8 << 20
+	maxConversion = 128 << 20
+)
+
+// drainMargin is what the server waits at its end longer than the longest request.
+const drainMargin = time.Second
+
+// Server is controller-runtime's webhook server, with its registry and its
+// metrics, that serves what is registered within bounds and to the end.
+type Server struct {
+	webhook.Server
+
+	settings Settings
+	http     httpx.Server
+
+	mu       sync.Mutex
+	used     bool
+	converts bool
+	addr     string
+}
+
+var _ webhook.Server = (*Server)(nil)
+
+// NewServer returns a server with completed settings.
+func NewServer(s Settings) *Server {
+	mux := http.NewServeMux()
+	return &Server{
+		Server:   webhook.NewServer(webhook.Options{WebhookMux: mux}),
+		settings: s,
+		http:     httpx.Server{Name: "webhooks", Handler: mux, HTTP2: s.HTTP2, Drain: s.Longest() + drainMargin},
+	}
+}
+
+// Register implements webhook.Server. The context of hook's requests has a
+// deadline and a cause; see the package.
+func (s *Server) Register(path string, hook http.Handler) {
+	bounded := &httpx.Handler{
+		Next:      hook,
+		Deadlines: httpx.Deadlines{Max: s.settings.MaxTimeout, Source: "--webhook-max-timeout", Margin: margin, Announced: announced},
+		MaxBody:   maxAdmission,
+		Fail:      fail,
+	}
+	if path == ConversionPath {
+		bounded.Deadlines.Max, bounded.Deadlines.Source = s.settings.ConversionTimeout, "conversion, --webhook-conversion-timeout"
+		bounded.MaxBody = maxConversion
+	}
+	s.Server.Register(path, bounded)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used = true
+	s.converts = s.converts || path == ConversionPath
+}
+
+// Leave has callers asked to turn to another replica. What is in flight or still
+// comes is answered.
+func (s *Server) Leave() { s.http.Leave() }
+
+// Start serves until ctx ends and everything in flight is answered. With no
+// address it returns at once.
+func (s *Server) Start(ctx context.Context) error {
+	if !s.settings.Serves() {
+		log.FromContext(ctx).Info("Webhooks are registered but not served: --webhook-bind-address is not set")
+		return nil
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	certificate, err := s.certificate(ctx, &watching)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	s.http.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
+	if s.http.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.settings.BindAddress); err != nil {
+		return fmt.Errorf("webhooks: --webhook-bind-address: %w", err)
+	}
+	s.mu.Lock()
+	s.addr = s.http.Listener.Addr().String()
+	s.mu.Unlock()
+	return s.http.Start(ctx)
+}
+
+// certificate returns what finds the server's certificate at each handshake.
+func (s *Server) certificate(ctx context.Context, watching *sync.WaitGroup) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	folder := s.settings.CertDir
+	if hosts := s.settings.hosts(); len(hosts) > 0 {
+		own, err := certs.NewSelfSigned(folder, hosts, certs.DefaultValid)
+		if err != nil {
+			return nil, err
+		}
+		return own.GetCertificate, nil
+	}
+	watcher, err := certwatcher.New(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: --webhook-cert-dir must hold tls.crt and tls.key, or --webhook-self-signed name this host", err)
+	}
+	watching.Go(func() {
+		if err := watcher.Start(ctx); err != nil && ctx.Err() == nil {
+			log.FromContext(ctx).Error(err, "Certificates are not watched any more", "folder", folder)
+		}
+	})
+	return watcher.GetCertificate, nil
+}
+
+// Addr is where the server listens, empty until it does.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// Converts tells whether conversions are registered and served: whoever reads
+// objects may need this server, this process's own caches included.
+func (s *Server) Converts() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.converts && s.settings.Serves()
+}
+
+// Ready is a readiness check: true while connections are accepted, and if nothing
+// is to be served.
+func (s *Server) Ready(*http.Request) error {
+	s.mu.Lock()
+	used := s.used && s.settings.Serves()
+	s.mu.Unlock()
+	if used && !s.http.Started() {
+		return errors.New("webhooks are not served yet")
+	}
+	return nil
+}
+
+// StartedChecker implements webhook.Server.
+func (s *Server) StartedChecker() healthz.Checker { return s.Ready }
