@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from scaffold.crd import conversion, names, package, residual
@@ -99,7 +100,9 @@ def _spokes(
     """Return each kind's conversions by version name, none for single versions."""
     spokes: list[dict[str, Spoke]] = [{} for _ in crds]
     hubs = _hubs([crd["spec"] for _, crd in crds])
-    have_helpers: set[tuple[str, str]] = set()
+    # Where the first spoke of each package is, and the functions of all of them.
+    first: dict[tuple[str, str], int] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
     for index in sorted(range(len(crds)), key=lambda index: packages[index]):
         spec = crds[index][1]["spec"]
         hub = hubs[index]
@@ -108,14 +111,20 @@ def _spokes(
                 continue
             member, _ = codes[index][version["name"]]
             made = conversion.spoke(member.root, codes[index][hub][0].root)
-            shared = (spec["group"], version["name"])
+            where = (spec["group"], version["name"])
+            first.setdefault(where, index)
+            shared.setdefault(where, []).extend(made.functions)
             spokes[index][version["name"]] = Spoke(
                 imports=tuple(conversion.imports(made.functions)),
                 functions=tuple(made.functions),
                 lost=tuple(made.lost),
-                helpers=shared not in have_helpers,
+                helpers=None,
             )
-            have_helpers.add(shared)
+    for where, index in first.items():
+        name = where[1]
+        spokes[index][name] = replace(
+            spokes[index][name], helpers=conversion.helpers(shared[where])
+        )
     return spokes
 
 

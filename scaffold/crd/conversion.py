@@ -4,12 +4,13 @@ The storage version is the hub. Every struct of another version gets two
 functions, to and from the hub's struct at the same place. Fields of the same
 JSON name are converted where their Go types allow it; what is left over on one
 side travels in an annotation and comes back from ``was``, the object as it
-stood there before it went through the other version.
+stood there before it went through the other version. The items of a list that
+has map keys are found there by their keys, those of other lists by their index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from scaffold.crd import gotypes
@@ -26,11 +27,14 @@ from scaffold.crd.gotypes import (
 )
 from scaffold.crd.lists import Array
 from scaffold.crd.lists import Map as MapNode
+from scaffold.crd.markers import LIST_KEYS
 from scaffold.crd.nodes import Node
 from scaffold.crd.structs import EXTRA
 from scaffold.crd.structs import Struct as StructNode
 
 HUB = "hub"
+# Functions that conversions of a package share, where they are used.
+HELPERS = ("former", "isZero", "valueOf")
 _FAMILIES = {"int": "int", "int32": "int", "int64": "int"}
 _BITS = {"int32": 32, "int": 64, "int64": 64}
 
@@ -277,20 +281,57 @@ class _Writer:
             f"(*{old})",
             f"{path}[]",
         )
-        self._declare_old(
-            before,
-            old,
-            elem,
-            [
+        same = self._same_key(source, target, f"{value}[{index}]")
+        if same:
+            finding = [
+                f"if {_holder(was)} != nil {{",
+                f"\t{old} = former({was}, {index}, func(one *{elem}) bool {{ return {same} }})",
+                "}",
+            ]
+        else:
+            finding = [
                 f"if {_holder(was)} != nil && {index} < len({was}) {{",
                 f"\t{old} = &{was}[{index}]",
                 "}",
-            ],
+            ]
+        self._declare_old(before, old, elem, finding)
+        self._depth -= 1
+        self.line("}")
+        self._depth -= 1
+        self.line("}")
+
+    def _same_key(
+        self, source: tuple[GoType, Node], target: tuple[GoType, Node], item: str
+    ) -> str:
+        """Return the Go condition that ``one`` has the map keys of ``item``.
+
+        It is '' where the list has none, or one that only one side has.
+        """
+        assert isinstance(source[1], Array) and isinstance(target[1], Array)
+        items = source[1].items, target[1].items
+        keys = target[1].schema.get(LIST_KEYS) or source[1].schema.get(LIST_KEYS) or ()
+        left, right = (
+            (
+                {one.json: one for one in node.fields}
+                if isinstance(node, StructNode)
+                else {}
+            )
+            for node in items
         )
-        self._depth -= 1
-        self.line("}")
-        self._depth -= 1
-        self.line("}")
+        conditions = []
+        for key in keys:
+            if key not in left or key not in right:
+                return ""
+            mine, other = left[key], right[key]
+            key_type = _narrower(mine.kind, other.kind)
+            if not key_type or not _converts(mine.kind, other.kind):
+                return ""
+            sides = (
+                _as_basic(key_type, f"one.{other.go}", other.kind),
+                _as_basic(key_type, f"{item}.{mine.go}", mine.kind),
+            )
+            conditions.append(" == ".join(sides))
+        return " && ".join(conditions)
 
     def _map(
         self,
@@ -355,6 +396,24 @@ class _Writer:
         return f"{word}{self._names}"
 
 
+def _narrower(left: GoType, right: GoType) -> str:
+    """Return the predeclared type that values of both go through, '' if there is none."""
+    names = []
+    for go in (left, right):
+        basic = underlying(go.elem if isinstance(go, Pointer) else go)
+        if not isinstance(basic, Basic):
+            return ""
+        names.append(basic.name)
+    return min(names, key=lambda name: _BITS.get(name, 0))
+
+
+def _as_basic(name: str, value: str, go: GoType) -> str:
+    """Return a value, nil as its zero, as one of a predeclared type."""
+    if isinstance(go, Pointer):
+        value, go = f"valueOf({value})", go.elem
+    return value if go == Basic(name) else f"{name}({value})"
+
+
 def _holder(was: str) -> str:
     """Return the pointer variable that an old value is reached through."""
     return was.removeprefix("(*").split(".")[0].rstrip(")")
@@ -405,6 +464,12 @@ def _zero(go: GoType) -> str:
     basic = underlying(go)
     assert isinstance(basic, Basic)
     return {"string": '""', "bool": "false"}.get(basic.name, "0")
+
+
+def helpers(functions: Iterable[str]) -> tuple[str, ...]:
+    """Return which of :data:`HELPERS` conversion functions call."""
+    text = "\n".join(functions)
+    return tuple(name for name in HELPERS if f"{name}(" in text)
 
 
 def imports(functions: list[str]) -> list[str]:

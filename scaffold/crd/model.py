@@ -62,14 +62,14 @@ class Spoke:
 
     ``functions`` are Go functions, ``imports`` what they need besides the hub's
     package. ``lost`` are JSON paths that only an annotation carries through the
-    other version. ``helpers`` says that this file declares what the package's
-    conversions share.
+    other version. ``helpers`` is None unless this file declares what the package's
+    conversions share; it names the functions that not every package needs.
     """
 
     imports: tuple[str, ...]
     functions: tuple[str, ...]
     lost: tuple[str, ...]
-    helpers: bool
+    helpers: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,16 @@ class Kind:
         return next((one for one in self.versions if one.is_hub), self.storage)
 
     @property
+    def converts(self) -> bool:
+        """Whether an object in one version is not simply one in another."""
+        if len(self.versions) == 1:
+            return False
+        first, *others = (_undescribed(version.schema) for version in self.versions)
+        return self.conversion.strategy == "Webhook" or any(
+            other != first for other in others
+        )
+
+    @property
     def served(self) -> tuple[Version, ...]:
         """The versions that the API server serves."""
         return tuple(version for version in self.versions if version.served)
@@ -188,3 +198,16 @@ class Kind:
     def residual_json(self) -> str:
         """The residual patch as JSON text."""
         return json.dumps(self.residual, indent=2, sort_keys=True) + "\n"
+
+
+def _undescribed(schema: Any) -> Any:
+    """Return a schema without what only people read."""
+    if isinstance(schema, dict):
+        return {
+            key: _undescribed(value)
+            for key, value in schema.items()
+            if not (key == "description" and isinstance(value, str))
+        }
+    if isinstance(schema, list):
+        return [_undescribed(item) for item in schema]
+    return schema
