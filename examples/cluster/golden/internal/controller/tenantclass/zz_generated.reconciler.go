@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platformv1beta1 "example.com/cluster/api/platform/v1beta1"
 	"example.com/cluster/internal/runtime/chain"
@@ -29,12 +30,12 @@ func Setup(rt *manager.Runtime) error {
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*TenantClass]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*TenantClass], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&platformv1beta1.TenantClassList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&platformv1beta1.TenantClassList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

@@ -11,15 +11,22 @@ import (
 	"example.com/cluster/internal/runtime/conformance"
 )
 
-// TestConformance proves the wiring of this package on a real API server, with
-// reconcilers of its own in the place of yours.
-func TestConformance(t *testing.T) {
-	config := conformance.Start(t, "../../../config/crd/bases")
-	conformance.Test(t, config, conformance.Subject[*TenantClass]{
+// crds is the folder of this project's CRDs.
+const crds = "../../../config/crd/bases"
+
+// subject describes this package to the tests of its wiring.
+func subject() conformance.Subject[*TenantClass] {
+	return conformance.Subject[*TenantClass]{
 		Kind:        describe(),
 		Setup:       setup,
 		AddToScheme: platformv1beta1.AddToScheme,
 		Sample:      "../../../config/samples/platform_v1beta1_tenantclass.yaml",
 		Namespaced:  false,
-	})
+	}
+}
+
+// TestConformance proves the wiring of this package on a real API server, with
+// reconcilers of its own in the place of yours.
+func TestConformance(t *testing.T) {
+	conformance.Test(t, conformance.Start(t, crds), subject())
 }

@@ -73,7 +73,11 @@ func (r *Runtime) addProbes(ctx context.Context, o ctrl.Options) error {
 	if r.election != nil {
 		r.readyz.mode = r.mode
 	}
-	if err := errors.Join(r.AddHealthzCheck("ping", healthz.Ping), r.AddReadyzCheck("runtime", r.ready)); err != nil {
+	if err := errors.Join(
+		r.AddHealthzCheck("ping", healthz.Ping),
+		r.AddReadyzCheck("runtime", r.ready),
+		r.AddReadyzCheck("webhooks", r.webhooks.Ready),
+	); err != nil {
 		return err
 	}
 	if o.HealthProbeBindAddress == "" || o.HealthProbeBindAddress == off {
@@ -112,10 +116,14 @@ func (r *Runtime) mode() string {
 }
 
 // ready is the readiness check: true from when the caches are filled until the
-// process is asked to stop.
+// process is asked to stop. A process that converts objects does not wait for its
+// caches: they may wait for its conversions, which only reach it when it is ready.
 func (r *Runtime) ready(*http.Request) error {
 	if err := context.Cause(r.stopping); err != nil {
 		return err
+	}
+	if r.webhooks.Converts() {
+		return nil
 	}
 	select {
 	case <-r.up:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/cluster/internal/runtime/admission"
 	"example.com/cluster/internal/runtime/budget"
 	"example.com/cluster/internal/runtime/leader"
 )
@@ -30,7 +31,8 @@ type Settings struct {
 	// false, so that callers can turn away.
 	DrainDelay time.Duration
 	// ShutdownTimeout is the time from the signal to the return of Run. 0 means
-	// DrainDelay + ReconcileTimeout + Margin.
+	// DrainDelay + ReconcileTimeout + Margin, with the longest webhook in the place
+	// of ReconcileTimeout if that is longer and served.
 	ShutdownTimeout time.Duration
 	// PodGrace is the pod's terminationGracePeriodSeconds, after which it is
 	// killed. 0 means ShutdownTimeout + Margin, rounded up to a whole second;
@@ -43,6 +45,8 @@ type Settings struct {
 	MetricsSecure bool
 	// ProbeBindAddress is where /healthz and /readyz are served; "0" turns them off.
 	ProbeBindAddress string
+	// Webhook says how webhooks are served; without an address they are not.
+	Webhook admission.Settings
 	// LeaderElection lets one of several replicas work at a time.
 	LeaderElection bool
 	// LeaderElectionID names the lease, required with LeaderElection.
@@ -60,7 +64,7 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&s.DrainDelay, "drain-delay", s.DrainDelay,
 		"How long servers go on answering after readiness turned false.")
 	fs.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", s.ShutdownTimeout,
-		fmt.Sprintf("Time from the signal to the end of the process. 0 means --drain-delay + --reconcile-timeout + %s.", Margin))
+		fmt.Sprintf("Time from the signal to the end of the process. 0 means --drain-delay + --reconcile-timeout (or the longest webhook) + %s.", Margin))
 	fs.DurationVar(&s.PodGrace, "pod-grace", s.PodGrace,
 		fmt.Sprintf("The pod's terminationGracePeriodSeconds, to be checked against. 0 means --shutdown-timeout + %s.", Margin))
 	fs.StringVar(&s.MetricsBindAddress, "metrics-bind-address", s.MetricsBindAddress,
@@ -71,6 +75,7 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 		"Address for /healthz and /readyz; 0 turns them off.")
 	fs.BoolVar(&s.LeaderElection, "leader-elect", s.LeaderElection,
 		"Let one of several replicas work at a time.")
+	s.Webhook.BindFlags(fs)
 	s.Leader.BindFlags(fs)
 }
 
@@ -94,11 +99,17 @@ func (s Settings) Complete() (Settings, error) {
 	if s.ReconcileTimeout == 0 {
 		s.ReconcileTimeout = DefaultReconcileTimeout
 	}
+	if s.Webhook.Serves() {
+		var err error
+		if s.Webhook, err = s.Webhook.Complete(); err != nil {
+			return s, err
+		}
+	}
 	if s.StatusReserve == 0 {
 		s.StatusReserve = min(s.ReconcileTimeout/4, 5*time.Second)
 	}
 	if s.ShutdownTimeout == 0 {
-		s.ShutdownTimeout = s.DrainDelay + s.ReconcileTimeout + Margin
+		s.ShutdownTimeout = s.DrainDelay + max(s.ReconcileTimeout, s.longestWebhook()) + Margin
 	}
 	if s.PodGrace == 0 {
 		s.PodGrace = (s.ShutdownTimeout + Margin + time.Second - 1).Truncate(time.Second)
@@ -122,6 +133,11 @@ func (s Settings) check() error {
 			"a reconcile that runs when the operator is stopped would be cut off; raise --shutdown-timeout or lower --reconcile-timeout",
 			s.ReconcileTimeout, s.DrainDelay, s.ShutdownTimeout)
 	}
+	if s.longestWebhook()+s.DrainDelay >= s.ShutdownTimeout {
+		return fmt.Errorf("--webhook-max-timeout or --webhook-conversion-timeout %s (with --drain-delay %s) is not shorter than --shutdown-timeout %s: "+
+			"a webhook that runs when the operator is stopped would be cut off; raise --shutdown-timeout or lower the webhook's time",
+			s.longestWebhook(), s.DrainDelay, s.ShutdownTimeout)
+	}
 	if s.ShutdownTimeout >= s.PodGrace {
 		return fmt.Errorf("--shutdown-timeout %s is not shorter than the pod's grace period of %s: "+
 			"the pod would be killed in the middle of its shutdown; raise terminationGracePeriodSeconds and --pod-grace or lower --reconcile-timeout",
@@ -131,6 +147,15 @@ func (s Settings) check() error {
 		return fmt.Errorf("--pod-grace %s: terminationGracePeriodSeconds is in whole seconds", s.PodGrace)
 	}
 	return nil
+}
+
+// longestWebhook is the longest that the answer of a webhook may take, 0 if none
+// is served.
+func (s Settings) longestWebhook() time.Duration {
+	if !s.Webhook.Serves() {
+		return 0
+	}
+	return s.Webhook.Longest()
 }
 
 // Budget is the time of one reconcile. It is meaningful for completed settings.

@@ -66,9 +66,22 @@ func (l *Loop) Start(ctx context.Context) error {
 			continue
 		}
 		failures++
-		log.FromContext(ctx).V(1).Info("Watch interrupted", "error", err, "resourceVersion", version, "failures", failures)
+		note(ctx, err, version, failures)
 	}
 	return nil
+}
+
+// loud is the number of failures in a row, some seconds, after which people are
+// told: what lasts that long may not heal by itself.
+const loud = 6
+
+func note(ctx context.Context, err error, version string, failures int) {
+	logger := log.FromContext(ctx).WithValues("resourceVersion", version, "failures", failures)
+	if failures == loud && err != nil {
+		logger.Error(err, "Watch keeps failing; it is tried on")
+		return
+	}
+	logger.V(1).Info("Watch interrupted", "error", err)
 }
 
 // pause waits as is due after that many failures in a row, of which err is the

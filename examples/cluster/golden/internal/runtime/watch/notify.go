@@ -41,7 +41,7 @@ func (n *Notifier) Replace(ctx context.Context, items []runtime.Object) error {
 	gone := n.known
 	n.known = make(map[client.ObjectKey]*metav1.PartialObjectMetadata, len(items))
 	for _, item := range items {
-		object, err := metadata(item)
+		object, err := metadataOf(item)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (n *Notifier) Replace(ctx context.Context, items []runtime.Object) error {
 
 // Handle implements Handler.
 func (n *Notifier) Handle(ctx context.Context, e watch.Event) error {
-	object, err := metadata(e.Object)
+	object, err := metadataOf(e.Object)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (n *Notifier) send(ctx context.Context, object client.Object) {
 	}
 }
 
-func metadata(object runtime.Object) (*metav1.PartialObjectMetadata, error) {
+func metadataOf(object runtime.Object) (*metav1.PartialObjectMetadata, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)

@@ -5,6 +5,8 @@ package depotenergy
 import (
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
 	energyv1alpha1 "example.com/fleet/api/energy/v1alpha1"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/manager"
@@ -27,12 +29,12 @@ func Setup(rt *manager.Runtime) error {
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Depot]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*Depot], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&energyv1alpha1.DepotList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&energyv1alpha1.DepotList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

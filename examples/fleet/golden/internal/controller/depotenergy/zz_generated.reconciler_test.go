@@ -11,15 +11,22 @@ import (
 	"example.com/fleet/internal/runtime/conformance"
 )
 
-// TestConformance proves the wiring of this package on a real API server, with
-// reconcilers of its own in the place of yours.
-func TestConformance(t *testing.T) {
-	config := conformance.Start(t, "../../../config/crd/bases")
-	conformance.Test(t, config, conformance.Subject[*Depot]{
+// crds is the folder of this project's CRDs.
+const crds = "../../../config/crd/bases"
+
+// subject describes this package to the tests of its wiring.
+func subject() conformance.Subject[*Depot] {
+	return conformance.Subject[*Depot]{
 		Kind:        describe(),
 		Setup:       setup,
 		AddToScheme: energyv1alpha1.AddToScheme,
 		Sample:      "../../../config/samples/energy_v1alpha1_depotenergy.yaml",
 		Namespaced:  true,
-	})
+	}
+}
+
+// TestConformance proves the wiring of this package on a real API server, with
+// reconcilers of its own in the place of yours.
+func TestConformance(t *testing.T) {
+	conformance.Test(t, conformance.Start(t, crds), subject())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	transportv1 "example.com/fleet/api/transport/v1"
 	"example.com/fleet/internal/runtime/chain"
@@ -29,12 +30,12 @@ func Setup(rt *manager.Runtime) error {
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Depot]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*Depot], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&transportv1.DepotList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&transportv1.DepotList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	transportv1 "example.com/fleet/api/transport/v1"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/manager"
 	"example.com/fleet/internal/runtime/reconciler"
+	"example.com/fleet/internal/runtime/watch"
 )
 
 // Fleet is the kind in the version that is stored. Your files name this
@@ -25,16 +27,20 @@ func Setup(rt *manager.Runtime) error {
 	if err != nil {
 		return fmt.Errorf("set up fleet: %w", err)
 	}
-	return setup(rt, user)
+	sources, err := watch.External(rt, user.RequestsFor, watched()...)
+	if err != nil {
+		return fmt.Errorf("set up fleet: %w", err)
+	}
+	return setup(rt, user, sources...)
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Fleet]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*Fleet], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&transportv1.FleetList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&transportv1.FleetList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

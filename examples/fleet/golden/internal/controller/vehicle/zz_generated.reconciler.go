@@ -5,6 +5,8 @@ package vehicle
 import (
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
 	transportv1 "example.com/fleet/api/transport/v1"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/manager"
@@ -27,12 +29,12 @@ func Setup(rt *manager.Runtime) error {
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Vehicle]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*Vehicle], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&transportv1.VehicleList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&transportv1.VehicleList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

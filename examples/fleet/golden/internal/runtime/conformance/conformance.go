@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 	"sigs.k8s.io/yaml"
 
 	"example.com/fleet/internal/runtime/budget"
@@ -39,7 +40,7 @@ type Subject[T client.Object] struct {
 	// Kind is the generated description.
 	Kind reconciler.Kind[T]
 	// Setup is the generated registration.
-	Setup func(*manager.Runtime, reconciler.Interface[T]) error
+	Setup func(*manager.Runtime, reconciler.Interface[T], ...source.Source) error
 	// AddToScheme adds the kind's API package.
 	AddToScheme func(*runtime.Scheme) error
 	// Sample is the path of a valid object in YAML.
@@ -51,6 +52,24 @@ type Subject[T client.Object] struct {
 // Test runs the subject's wiring around reconcilers that succeed, hang, swallow
 // their deadline, clean up and get interrupted.
 func Test[T client.Object](t *testing.T, config *rest.Config, s Subject[T]) {
+	b := newBench(t, config, s)
+	t.Run("a success is reported", b.success)
+	t.Run("a timeout is reported within the reserve", b.timeout)
+	t.Run("a swallowed deadline is no success", b.swallowed)
+	t.Run("a finalizer is kept and released", b.finalizer)
+	t.Run("a shutdown is reported", b.shutdown)
+}
+
+type bench[T client.Object] struct {
+	Subject[T]
+	config *rest.Config // of the operator
+	scheme *runtime.Scheme
+	client client.Client
+}
+
+// newBench returns what a test of s on an API server needs.
+func newBench[T client.Object](t *testing.T, config *rest.Config, s Subject[T]) *bench[T] {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, s.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -61,19 +80,7 @@ func Test[T client.Object](t *testing.T, config *rest.Config, s Subject[T]) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench[T]{Subject: s, config: config, scheme: scheme, client: c}
-	t.Run("a success is reported", b.success)
-	t.Run("a timeout is reported within the reserve", b.timeout)
-	t.Run("a swallowed deadline is no success", b.swallowed)
-	t.Run("a finalizer is kept and released", b.finalizer)
-	t.Run("a shutdown is reported", b.shutdown)
-}
-
-type bench[T client.Object] struct {
-	Subject[T]
-	config *rest.Config
-	scheme *runtime.Scheme
-	client client.Client
+	return &bench[T]{Subject: s, config: config, scheme: scheme, client: c}
 }
 
 // user is a reconciler made of a function.

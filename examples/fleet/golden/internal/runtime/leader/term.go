@@ -5,7 +5,6 @@ package leader
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,8 +32,8 @@ type Term struct {
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	renewed instant       // when the last renewal that succeeded was sent
-	uses    map[*use]bool // under way
+	renewed instant // when the last renewal that succeeded was sent
+	uses    []*use  // under way, in the order in which they were begun
 	closed  bool
 	idle    chan struct{} // closed when closed and there are no uses
 }
@@ -49,7 +48,7 @@ var _ fence.Permission = (*Term)(nil)
 func newTerm(base context.Context, holder string, transitions int32, safe time.Duration, clock func() instant, renewed instant) *Term {
 	t := &Term{
 		holder: holder, transitions: transitions, safe: safe, now: clock, renewed: renewed,
-		uses: map[*use]bool{}, idle: make(chan struct{}),
+		idle: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(base)
 	go t.watchClock()
@@ -111,13 +110,13 @@ func (t *Term) watchClock() {
 
 // end ends the term for a reason. What is under way is told before anything else
 // happens because of it, such as its connections being cut, so that it finds the
-// reason when it fails.
+// reason when it fails; and a use before the uses within it.
 func (t *Term) end(why *cause.Cause) {
 	if !t.over.CompareAndSwap(nil, why) {
 		return
 	}
 	t.mu.Lock()
-	uses := slices.Collect(maps.Keys(t.uses))
+	uses := slices.Clone(t.uses)
 	t.mu.Unlock()
 	for _, u := range uses {
 		u.cancel(why)
@@ -150,7 +149,7 @@ func (t *Term) enter(u *use) error {
 	if t.closed {
 		return errClosing
 	}
-	t.uses[u] = true
+	t.uses = append(t.uses, u)
 	return nil
 }
 
@@ -159,10 +158,11 @@ func (t *Term) leave(u *use) {
 	u.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.uses[u] {
+	i := slices.Index(t.uses, u)
+	if i < 0 {
 		return
 	}
-	delete(t.uses, u)
+	t.uses = slices.Delete(t.uses, i, i+1)
 	if t.closed && len(t.uses) == 0 {
 		close(t.idle)
 	}

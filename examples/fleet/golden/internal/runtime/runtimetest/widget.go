@@ -99,11 +99,17 @@ func (l *WidgetList) DeepCopyObject() runtime.Object {
 	return &out
 }
 
+// AddToScheme adds Widget to a scheme.
+func AddToScheme(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(GroupVersion, &Widget{}, &WidgetList{})
+	metav1.AddToGroupVersion(scheme, GroupVersion)
+	return nil
+}
+
 // Scheme returns a scheme that knows Widget and Kubernetes' own types.
 var Scheme = sync.OnceValue(func() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	scheme.AddKnownTypes(GroupVersion, &Widget{}, &WidgetList{})
-	metav1.AddToGroupVersion(scheme, GroupVersion)
+	utilruntime.Must(AddToScheme(scheme))
 	return scheme
 })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	signalsv1alpha1 "example.com/minimal/api/signals/v1alpha1"
 	"example.com/minimal/internal/runtime/chain"
@@ -29,12 +30,12 @@ func Setup(rt *manager.Runtime) error {
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Beacon]) error {
+func setup(rt *manager.Runtime, user reconciler.Interface[*Beacon], sources ...source.Source) error {
 	loop, err := reconciler.New(rt, describe(), user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), rt.Gains(&signalsv1alpha1.BeaconList{}))
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&signalsv1alpha1.BeaconList{}))...)
 }
 
 // describe tells the runtime what it must know of the kind.

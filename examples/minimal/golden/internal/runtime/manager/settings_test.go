@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/minimal/internal/runtime/admission"
 	"example.com/minimal/internal/runtime/budget"
 	"example.com/minimal/internal/runtime/leader"
 	"example.com/minimal/internal/runtime/manager"
@@ -42,6 +43,20 @@ func TestEverythingFollowsFromTheReconcileTimeout(t *testing.T) {
 				ReconcileTimeout: 20 * time.Second, StatusReserve: 5 * time.Second, ShutdownTimeout: 25 * time.Second, PodGrace: 30 * time.Second,
 				LeaderElection: true, LeaderElectionID: "l",
 				Leader: leader.Settings{Name: "l", LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, Margin: 1500 * time.Millisecond},
+			},
+		},
+		"webhooks": {
+			manager.Settings{ReconcileTimeout: 4 * time.Second, DrainDelay: 2 * time.Second, Webhook: admission.Settings{BindAddress: ":9443", CertDir: "/certs", MaxTimeout: 7 * time.Second}},
+			manager.Settings{
+				ReconcileTimeout: 4 * time.Second, StatusReserve: time.Second, DrainDelay: 2 * time.Second, ShutdownTimeout: 14 * time.Second, PodGrace: 19 * time.Second,
+				Webhook: admission.Settings{BindAddress: ":9443", CertDir: "/certs", MaxTimeout: 7 * time.Second, ConversionTimeout: 5 * time.Second},
+			},
+		},
+		"webhooks that are not served": {
+			manager.Settings{ReconcileTimeout: 4 * time.Second, Webhook: admission.Settings{MaxTimeout: 7 * time.Second}},
+			manager.Settings{
+				ReconcileTimeout: 4 * time.Second, StatusReserve: time.Second, ShutdownTimeout: 9 * time.Second, PodGrace: 14 * time.Second,
+				Webhook: admission.Settings{MaxTimeout: 7 * time.Second},
 			},
 		},
 		"all given": {
@@ -89,6 +104,14 @@ func TestContradictionsAreRefusedWithAReason(t *testing.T) {
 			manager.Settings{ReconcileTimeout: time.Minute, PodGrace: 30 * time.Second},
 			[]string{"--shutdown-timeout 1m5s", "grace period of 30s", "raise terminationGracePeriodSeconds"},
 		},
+		"webhook outlasts the shutdown": {
+			manager.Settings{ReconcileTimeout: time.Second, ShutdownTimeout: 10 * time.Second, Webhook: admission.Settings{BindAddress: ":9443"}},
+			[]string{"--webhook-max-timeout or --webhook-conversion-timeout 10s", "--shutdown-timeout 10s", "raise --shutdown-timeout"},
+		},
+		"webhook without time": {
+			manager.Settings{Webhook: admission.Settings{BindAddress: ":9443", MaxTimeout: -time.Second}},
+			[]string{"--webhook-max-timeout -1s"},
+		},
 		"fractional grace": {manager.Settings{PodGrace: 30*time.Second + time.Millisecond}, []string{"whole seconds"}},
 		"nameless lease":   {manager.Settings{LeaderElection: true}, []string{"name of its lease"}},
 		"unsafe lease":     {manager.Settings{LeaderElection: true, LeaderElectionID: "l", Leader: leader.Settings{LeaseDuration: time.Minute, RenewDeadline: time.Minute}}, []string{"--leader-elect-renew-deadline"}},
@@ -116,6 +139,7 @@ func TestEveryDurationHasAFlag(t *testing.T) {
 	err := flags.Parse([]string{
 		"--reconcile-timeout=1m", "--status-reserve=2s", "--drain-delay=3s", "--shutdown-timeout=70s", "--pod-grace=80s",
 		"--metrics-secure", "--health-probe-bind-address=:8081", "--leader-elect", "--leader-elect-namespace=system",
+		"--webhook-bind-address=:9443",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +149,7 @@ func TestEveryDurationHasAFlag(t *testing.T) {
 		ShutdownTimeout: 70 * time.Second, PodGrace: 80 * time.Second,
 		MetricsBindAddress: ":8443", MetricsSecure: true, ProbeBindAddress: ":8081",
 		LeaderElection: true, Leader: leader.Settings{Namespace: "system"},
+		Webhook: admission.Settings{BindAddress: ":9443"},
 	}
 	if diff := cmp.Diff(want, settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

@@ -11,15 +11,22 @@ import (
 	"example.com/payment-sync/internal/runtime/conformance"
 )
 
-// TestConformance proves the wiring of this package on a real API server, with
-// reconcilers of its own in the place of yours.
-func TestConformance(t *testing.T) {
-	config := conformance.Start(t, "../../../config/crd/bases")
-	conformance.Test(t, config, conformance.Subject[*PaymentSync]{
+// crds is the folder of this project's CRDs.
+const crds = "../../../config/crd/bases"
+
+// subject describes this package to the tests of its wiring.
+func subject() conformance.Subject[*PaymentSync] {
+	return conformance.Subject[*PaymentSync]{
 		Kind:        describe(),
 		Setup:       setup,
 		AddToScheme: paymentsv1.AddToScheme,
 		Sample:      "../../../config/samples/payments_v1_paymentsync.yaml",
 		Namespaced:  true,
-	})
+	}
+}
+
+// TestConformance proves the wiring of this package on a real API server, with
+// reconcilers of its own in the place of yours.
+func TestConformance(t *testing.T) {
+	conformance.Test(t, conformance.Start(t, crds), subject())
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"example.com/payment-sync/internal/runtime/admission"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/cause"
 	"example.com/payment-sync/internal/runtime/leader"
@@ -40,6 +41,7 @@ type Runtime struct {
 
 	settings Settings
 	election *leader.Election // nil without leader election
+	webhooks *admission.Server
 	healthz  checks
 	readyz   checks
 	up       chan struct{}   // closed when the caches are filled
@@ -59,7 +61,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	r := &Runtime{settings: settings, up: make(chan struct{})}
+	r := &Runtime{settings: settings, webhooks: admission.NewServer(settings.Webhook), up: make(chan struct{})}
 	if settings.LeaderElection {
 		if r.election, err = leader.New(ctx, cfg, settings.Leader); err != nil {
 			return nil, err
@@ -75,6 +77,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	base = budget.WithFence(base, fence)
 
 	options := settings.managerOptions(o.Scheme)
+	options.WebhookServer = r.webhooks
 	options.BaseContext = func() context.Context { return base }
 	if o.Configure != nil {
 		o.Configure(&options)
@@ -91,6 +94,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err := r.addProbes(ctx, probed); err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
+	r.OnStop(func(error) { r.webhooks.Leave() })
 	return r, r.Add(started(r.up))
 }
 

@@ -66,6 +66,8 @@ func TestEqualIsDeepEqual(t *testing.T) {
 		"arrays":                 {generated{Array: [2]int{1, 2}}, generated{Array: [2]int{1, 3}}},
 		"times":                  {metav1.NewTime(time.Unix(1, 0)), metav1.NewTime(time.Unix(1, 0))},
 		"times, other":           {metav1.NewTime(time.Unix(1, 0)), metav1.NewTime(time.Unix(2, 0))},
+		"conditions":             {&[]metav1.Condition{{Type: "A"}}, &[]metav1.Condition{{Type: "A"}}},
+		"conditions, other":      {&[]metav1.Condition{{Type: "A"}}, &[]metav1.Condition{{Type: "A", Reason: "B"}}},
 		"quantities":             {resource.MustParse("1Gi"), resource.MustParse("1Gi")},
 		"quantities, other":      {resource.MustParse("1Gi"), resource.MustParse("2Gi")},
 		"raw":                    {runtime.RawExtension{Raw: []byte("{}")}, runtime.RawExtension{Raw: []byte("{}")}},

@@ -12,12 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/runtimetest"
@@ -252,4 +254,26 @@ func TestLoopBacksOff(t *testing.T) {
 			t.Errorf("%d watches in a minute", n)
 		}
 	})
+}
+
+// People are told once of a watch that keeps failing, and not of every cut.
+func TestLoopTellsOfLastingFailures(t *testing.T) {
+	for failures, want := range map[int]int{3: 0, 100: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			told := 0
+			logger := funcr.New(func(_, _ string) { told++ }, funcr.Options{})
+			ctx, cancel := context.WithTimeout(log.IntoContext(t.Context(), logger), time.Minute)
+			defer cancel()
+			s := &script{t: t}
+			for range failures {
+				s.steps = append(s.steps, step{err: errors.New("forbidden")})
+			}
+			if err := (&watch.Loop{Source: s, Handler: s}).Start(ctx); err != nil {
+				t.Errorf("error %v", err)
+			}
+			if told != want {
+				t.Errorf("told %d times of %d failures, want %d", told, failures, want)
+			}
+		})
+	}
 }

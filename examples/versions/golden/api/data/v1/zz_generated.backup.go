@@ -50,6 +50,13 @@ type BackupSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	ClaimNames []string `json:"claimNames"`
 
+	// Hooks are run around a copy.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	Hooks []BackupSpecHooksItem `json:"hooks,omitzero"`
+
 	// Retention is how long a copy is kept.
 	// +optional
 	// +default="720h"
@@ -69,6 +76,38 @@ type BackupSpec struct {
 	// +optional
 	Target *BackupSpecTarget `json:"target,omitempty"`
 }
+
+type BackupSpecHooksItem struct {
+	// Command to run in the pods that use the claim.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Command string `json:"command"`
+
+	// Name of the hook.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+
+	// Timeout of the command.
+	// +optional
+	Timeout *string `json:"timeout,omitempty"`
+
+	// When the command is run.
+	// +optional
+	When *BackupSpecHooksItemWhen `json:"when,omitempty"`
+}
+
+// +kubebuilder:validation:Enum="Before";"After"
+
+// BackupSpecHooksItemWhen is spec.hooks[].when of Backup.
+type BackupSpecHooksItemWhen string
+
+// The values of BackupSpecHooksItemWhen.
+const (
+	BackupSpecHooksItemWhenBefore BackupSpecHooksItemWhen = "Before"
+	BackupSpecHooksItemWhenAfter  BackupSpecHooksItemWhen = "After"
+)
 
 // BackupSpecTarget is spec.target of Backup.
 type BackupSpecTarget struct {

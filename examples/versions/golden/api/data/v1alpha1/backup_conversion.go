@@ -7,6 +7,7 @@ package v1alpha1
 // Only one of the versions has, or they do not share the type of:
 //   - spec.claim
 //   - spec.claimNames
+//   - spec.hooks
 //   - spec.keepDays
 //   - spec.retention
 //   - spec.suspend

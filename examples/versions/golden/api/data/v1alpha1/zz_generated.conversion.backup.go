@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -115,6 +114,7 @@ func convertBackupSpecToHub(in *BackupSpec, out *hub.BackupSpec, was *hub.Backup
 	out.Schedule = in.Schedule
 	if was != nil {
 		out.ClaimNames = was.ClaimNames
+		out.Hooks = was.Hooks
 		out.Retention = was.Retention
 		out.Suspend = was.Suspend
 		out.Target = was.Target
@@ -188,9 +188,4 @@ func remember(converted metav1.Object, annotation string, original, back any) er
 	}
 	converted.SetAnnotations(annotations)
 	return nil
-}
-
-// isZero says whether a struct holds nothing.
-func isZero(value any) bool {
-	return reflect.ValueOf(value).IsZero()
 }

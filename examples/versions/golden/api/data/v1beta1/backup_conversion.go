@@ -8,6 +8,8 @@ package v1beta1
 //   - spec.claimName
 //   - spec.claimNames
 //   - spec.target
+//   - spec.hooks[].timeout
+//   - spec.hooks[].when
 //   - status.copies
 //   - status.size
 func (in *Backup) completeToHub(out *hubBackup) error {

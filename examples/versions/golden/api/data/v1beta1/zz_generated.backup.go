@@ -44,6 +44,13 @@ type BackupSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	ClaimName string `json:"claimName"`
 
+	// Hooks are run around a copy.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	Hooks []BackupSpecHooksItem `json:"hooks,omitzero"`
+
 	// Retention is how long a copy is kept.
 	// +optional
 	// +default="720h"
@@ -58,6 +65,19 @@ type BackupSpec struct {
 	// +optional
 	// +default=false
 	Suspend *bool `json:"suspend,omitempty"`
+}
+
+type BackupSpecHooksItem struct {
+	// Command to run in the pods that use the claim.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Command string `json:"command"`
+
+	// Name of the hook.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
 }
 
 // BackupStatus is status of Backup.

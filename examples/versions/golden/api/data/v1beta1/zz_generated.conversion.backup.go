@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -112,6 +111,20 @@ func convertBackupFromHub(in *hub.Backup, out *Backup, was *Backup) {
 }
 
 func convertBackupSpecToHub(in *BackupSpec, out *hub.BackupSpec, was *hub.BackupSpec) {
+	if in.Hooks != nil {
+		out.Hooks = make([]hub.BackupSpecHooksItem, len(in.Hooks))
+		for i1 := range in.Hooks {
+			var old2 *hub.BackupSpecHooksItem
+			if was != nil {
+				old2 = former(was.Hooks, i1, func(one *hub.BackupSpecHooksItem) bool { return one.Name == in.Hooks[i1].Name })
+			}
+			var old3 *hub.BackupSpecHooksItem
+			if old2 != nil {
+				old3 = old2
+			}
+			convertBackupSpecHooksItemToHub(&in.Hooks[i1], &out.Hooks[i1], old3)
+		}
+	}
 	out.Retention = in.Retention
 	out.Schedule = in.Schedule
 	out.Suspend = in.Suspend
@@ -122,12 +135,40 @@ func convertBackupSpecToHub(in *BackupSpec, out *hub.BackupSpec, was *hub.Backup
 }
 
 func convertBackupSpecFromHub(in *hub.BackupSpec, out *BackupSpec, was *BackupSpec) {
+	if in.Hooks != nil {
+		out.Hooks = make([]BackupSpecHooksItem, len(in.Hooks))
+		for i1 := range in.Hooks {
+			var old2 *BackupSpecHooksItem
+			if was != nil {
+				old2 = former(was.Hooks, i1, func(one *BackupSpecHooksItem) bool { return one.Name == in.Hooks[i1].Name })
+			}
+			var old3 *BackupSpecHooksItem
+			if old2 != nil {
+				old3 = old2
+			}
+			convertBackupSpecHooksItemFromHub(&in.Hooks[i1], &out.Hooks[i1], old3)
+		}
+	}
 	out.Retention = in.Retention
 	out.Schedule = in.Schedule
 	out.Suspend = in.Suspend
 	if was != nil {
 		out.ClaimName = was.ClaimName
 	}
+}
+
+func convertBackupSpecHooksItemToHub(in *BackupSpecHooksItem, out *hub.BackupSpecHooksItem, was *hub.BackupSpecHooksItem) {
+	out.Command = in.Command
+	out.Name = in.Name
+	if was != nil {
+		out.Timeout = was.Timeout
+		out.When = was.When
+	}
+}
+
+func convertBackupSpecHooksItemFromHub(in *hub.BackupSpecHooksItem, out *BackupSpecHooksItem, _ *BackupSpecHooksItem) {
+	out.Command = in.Command
+	out.Name = in.Name
 }
 
 func convertBackupStatusToHub(in *BackupStatus, out *hub.BackupStatus, was *hub.BackupStatus) {
@@ -191,7 +232,16 @@ func remember(converted metav1.Object, annotation string, original, back any) er
 	return nil
 }
 
-// isZero says whether a struct holds nothing.
-func isZero(value any) bool {
-	return reflect.ValueOf(value).IsZero()
+// former returns the item of was that is the one now at index i: that at the same
+// index if nothing moved it, else the first. It is nil if there is none.
+func former[T any](was []T, i int, same func(*T) bool) *T {
+	if i < len(was) && same(&was[i]) {
+		return &was[i]
+	}
+	for j := range was {
+		if same(&was[j]) {
+			return &was[j]
+		}
+	}
+	return nil
 }

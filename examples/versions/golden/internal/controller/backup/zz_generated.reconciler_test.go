@@ -11,15 +11,22 @@ import (
 	"example.com/versions/internal/runtime/conformance"
 )
 
-// TestConformance proves the wiring of this package on a real API server, with
-// reconcilers of its own in the place of yours.
-func TestConformance(t *testing.T) {
-	config := conformance.Start(t, "../../../config/crd/bases")
-	conformance.Test(t, config, conformance.Subject[*Backup]{
+// crds is the folder of this project's CRDs.
+const crds = "../../../config/crd/bases"
+
+// subject describes this package to the tests of its wiring.
+func subject() conformance.Subject[*Backup] {
+	return conformance.Subject[*Backup]{
 		Kind:        describe(),
 		Setup:       setup,
 		AddToScheme: datav1.AddToScheme,
 		Sample:      "../../../config/samples/data_v1_backup.yaml",
 		Namespaced:  true,
-	})
+	}
+}
+
+// TestConformance proves the wiring of this package on a real API server, with
+// reconcilers of its own in the place of yours.
+func TestConformance(t *testing.T) {
+	conformance.Test(t, conformance.Start(t, crds), subject())
 }

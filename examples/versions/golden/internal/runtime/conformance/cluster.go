@@ -7,7 +7,9 @@ package conformance
 import (
 	"testing"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
@@ -15,6 +17,7 @@ import (
 // folder crds. A server that was started for the test ends with it.
 func Start(t *testing.T, crds string) *rest.Config {
 	t.Helper()
+	ctrl.SetLogger(logr.Discard())
 	server := &envtest.Environment{CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true}
 	config, err := server.Start()
 	if err != nil {

@@ -3,6 +3,7 @@
 package leader
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -31,13 +32,20 @@ func (e *Election) HTTP(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ctx, leave, err := e.Join(r.Context())
+		t, err := e.Term()
+		if err != nil {
+			e.unavailable(w, err)
+			return
+		}
+		ctx, leave, err := t.Join(r.Context())
 		if err != nil {
 			e.unavailable(w, err)
 			return
 		}
 		defer leave()
-		a := &answer{ResponseWriter: w, election: e, over: func() error { return context.Cause(ctx) }}
+		a := &answer{ResponseWriter: w, election: e, over: func() error {
+			return cmp.Or(context.Cause(ctx), t.Check()) // a write may be refused a moment before ctx ends
+		}}
 		next.ServeHTTP(a, r.WithContext(ctx))
 		a.finish()
 	})

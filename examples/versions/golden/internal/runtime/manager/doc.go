@@ -11,11 +11,12 @@
 //
 // At the end of the root context, in this order:
 //
-//  1. readiness turns false;
+//  1. readiness turns false, and callers of webhooks are asked to turn elsewhere;
 //  2. running reconciles are cancelled with cause.Shutdown and write their
 //     status in the reserve of their budget;
 //  3. after the drain delay, in which webhooks and other servers still answer,
-//     the manager's runnables are stopped;
+//     the manager's runnables are stopped, webhooks when what they have begun is
+//     answered;
 //  4. when the shutdown period is over, whatever is left is cut off with
 //     cause.ShutdownEnded and Run returns.
 //
