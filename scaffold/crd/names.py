@@ -1,7 +1,9 @@
-"""Names: from what CRDs call things to what Go calls them.
+"""Names: from what CRDs call things to what Go calls them. See docs/names.md.
 
-Every name is a function of what it names and of fixed reserved words, never of
-its neighbours in an order that could change: adding a field renames nothing.
+Every name is a function of what it names and of fixed reserved words. Only where
+two things would have one name does a neighbour count: a fixed rank, in which
+neither order nor number of the neighbours has a say, decides which of the two
+keeps it, and the other's name is again a function of itself alone.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 
 def _set(words: str) -> frozenset[str]:
@@ -93,6 +96,14 @@ def version_package(version: str) -> str:
     """Return the Go package identifier of a version's API package."""
     name = re.sub(r"[^a-z0-9]", "", version.lower())
     return f"{name}version" if name in KEYWORDS or name in PREDECLARED else name
+
+
+def api_package(path: str) -> str:
+    """Return what a package of Kubernetes' API is called in method names.
+
+    ``k8s.io/api/core/v1`` is ``Core``.
+    """
+    return _title(path.split("/")[-2])
 
 
 def stability(version: str) -> tuple[int, int, int, str]:
@@ -197,6 +208,7 @@ _SYMBOLS = {
 }
 
 
+@cache
 def spelled(text: str) -> str:
     """Return an exported identifier for any text: its words, or its symbols' names."""
     if name := exported(text):
@@ -206,37 +218,51 @@ def spelled(text: str) -> str:
     return "".join(_SYMBOLS.get(char, f"U{ord(char):04X}") for char in text[:8])
 
 
+def in_full(text: str) -> str:
+    """Return an exported identifier that names the symbols too (``AMinusB``)."""
+    parts = re.split(r"([^A-Za-z0-9])", text)
+    return "".join(spelled(part) for part in parts if part)
+
+
 def fields(json_names: Sequence[str], reserved: frozenset[str]) -> dict[str, str]:
     """Return the Go field name of each JSON name of one object.
 
-    Of names that Go spells alike (``jwksUri``, ``jwks_uri``) the camelCase one
-    keeps the name; the others, in order, get a number.
+    A field that would be called like a method of its struct has ``Field`` behind
+    its name. Of names that Go spells alike (``jwksUri``, ``jwks_uri``) the one of
+    letters and digits keeps the name, then the first in the order of characters.
     """
     chosen: dict[str, str] = {}
     taken = set(reserved)
-    ordered = sorted(json_names, key=lambda name: (not name.isalnum(), name))
-    for json_name in ordered:
-        chosen[json_name] = _free(spelled(json_name), taken)
-        taken.add(chosen[json_name])
+    for json_name in _ranked(json_names):
+        name = spelled(json_name)
+        if name in reserved:
+            name += "Field"
+        chosen[json_name] = _free("", name, json_name, taken)
     return chosen
 
 
-def _free(wanted: str, taken: set[str]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}{count}"
+def _ranked(texts: Sequence[str]) -> list[str]:
+    return sorted(dict.fromkeys(texts), key=lambda text: (not text.isalnum(), text))
+
+
+def _free(prefix: str, short: str, text: str, taken: set[str]) -> str:
+    """Return the first name for ``text`` that is free, and take it."""
+    name = prefix + short
+    if name in taken:
+        name = prefix + in_full(text)
+    if name in taken:
+        name += digest(text)
+    taken.add(name)
     return name
 
 
 def constants(type_name: str, values: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """Return the constant's name for each value of an enum, marking them taken.
+    """Return the value of each constant of an enum by name, marking names taken.
 
-    ``running`` and ``Running`` differ in Go by a number behind the second.
+    Values that Go spells alike (``a-b``, ``a_b``) are told apart as fields are.
     """
-    chosen: dict[str, str] = {}
-    for value in dict.fromkeys(values):
-        name = _free(type_name + spelled(value), taken)
-        taken.add(name)
-        chosen[name] = value
-    return chosen
+    names = {
+        value: _free(type_name, spelled(value), value, taken)
+        for value in _ranked(values)
+    }
+    return {names[value]: value for value in dict.fromkeys(values)}

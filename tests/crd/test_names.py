@@ -1,53 +1,78 @@
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaffold.crd import names, yamltext
+from scaffold.crd import names, package
 from scaffold.crd.document import parse
-from scaffold.crd.read import read
-from scaffold.errors import InputError
+from scaffold.crd.nodes import Node
+from scaffold.crd.structs import RESERVED
 from tests.crd.bad_input import GOOD
 
+PAGE = Path(__file__).parent.parent.parent / "docs/names.md"
 
-@pytest.mark.parametrize(
-    ("json_name", "go_name"),
-    [
-        ("size", "Size"),
-        ("clusterIP", "ClusterIP"),
-        ("clusterIp", "ClusterIP"),
-        ("cluster-ip", "ClusterIP"),
-        ("podIPs", "PodIPs"),
-        ("jwksUri", "JwksURI"),
-        ("httpsProxy", "HTTPSProxy"),
-        ("apiVersion", "APIVersion"),
-        ("3scale", "X3Scale"),
-        ("type", "Type"),
-        ("$ref", "Ref"),
-        ("*", "Star"),
-        ("!=", "NotEqual"),
-        ("", "Empty"),
-        ("\u00fc", "U00FC"),
-    ],
-)
-def test_identifiers(json_name: str, go_name: str) -> None:
+
+def rows(section: str) -> list[list[list[str]]]:
+    """Return the table of a section of the page: in each row its columns' code."""
+    text = PAGE.read_text("utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    return [
+        [re.findall("`([^`]*)`|``", column) for column in line.split(" | ")]
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("row", rows("Words"), ids=str)
+def test_words(row: list[list[str]]) -> None:
+    (json_name,), (go_name,), *_ = row
     assert names.spelled(json_name) == go_name
 
 
-def test_fields_that_go_spells_alike() -> None:
-    found = names.fields(
-        ["jwks_uri", "jwksUri", "jwks-uri", "deepCopy"], frozenset({"DeepCopy"})
+def test_a_letter_that_go_cannot_spell() -> None:
+    assert names.spelled("\u00fc") == "U00FC"
+
+
+@pytest.mark.parametrize("row", rows("Fields of one object"), ids=str)
+def test_fields(row: list[list[str]]) -> None:
+    json_names, go_names, *_ = row
+    assert names.fields(json_names[::-1], RESERVED) == dict(
+        zip(json_names, go_names, strict=True)
     )
-    assert found == {
-        "jwksUri": "JwksURI",
-        "jwks-uri": "JwksURI2",
-        "jwks_uri": "JwksURI3",
-        "deepCopy": "DeepCopy2",
-    }
+
+
+@pytest.mark.parametrize("row", rows("Types"), ids=str)
+def test_types(row: list[list[str]]) -> None:
+    places, go_names, *_ = row
+    root: dict[str, Any] = {}
+    for place in places:
+        _grow(root, re.findall(r"\w+|\[\]|\{\}", place))
+    found = _types_of_root(root["properties"])
+    assert {place: found[place] for place in places} == dict(
+        zip(places, go_names, strict=True)
+    )
+
+
+def _grow(schema: dict[str, Any], way: list[str]) -> None:
+    """Add what a way leads through to a schema, an object at its end."""
+    step, *rest = way or [""]
+    if step == "[]":
+        schema["type"] = "array"
+        _grow(schema.setdefault("items", {}), rest)
+        return
+    schema["type"] = "object"
+    if step == "{}":
+        _grow(schema.setdefault("additionalProperties", {}), rest)
+    elif step:
+        _grow(schema.setdefault("properties", {}).setdefault(step, {}), rest)
+    else:
+        schema["properties"] = {"leaf": {"type": "string"}}
 
 
 def test_packages_avoid_go_and_each_other() -> None:
@@ -84,47 +109,58 @@ _SCHEMAS = st.recursive(
 )
 
 
-def _types(schema: dict[str, Any]) -> dict[str, str]:
-    """Return the Go type name of each place in a schema that has one."""
+def _types_of_root(properties: dict[str, Any]) -> dict[str, str]:
+    """Return the Go type name of each place below a root that has one."""
     crd = copy.deepcopy(_CRD)
     root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    root["properties"]["spec"] = schema
-    try:
-        (kind,) = read([yamltext.dump(crd).encode()])
-    except InputError:
-        return {}
-    found = {}
-    for block in kind.versions[0].code.blocks:
-        for line in block.splitlines():
-            if (
-                line.startswith("// ")
-                and " is " in line
-                and line.endswith(" of Widget.")
-            ):
-                name, _, place = line[3:].partition(" is ")
-                found[place] = name
-    return found
+    root["properties"] = properties
+    member = package.Member("Widget", crd, "v1", known_types=False)
+    package.write([member], {"Widget", "WidgetList"})
+    return {
+        node.path.removesuffix(" of Widget"): node.name
+        for node in _nodes(member.root)
+        if node.declared and node.path
+    }
 
 
-def _described(schema: Any) -> Any:
-    if (
-        isinstance(schema, dict)
-        and "type" in schema
-        and isinstance(schema["type"], str)
-    ):
-        made = {key: _described(value) for key, value in schema.items()}
-        return {**made, "description": "D."}
-    if isinstance(schema, dict):
-        return {key: _described(value) for key, value in schema.items()}
-    return schema
+def _nodes(node: Node) -> Iterator[Node]:
+    for _, child in node.children():
+        yield child
+        yield from _nodes(child)
 
 
-@given(st.dictionaries(_NAMES, _SCHEMAS, min_size=1, max_size=3), _SCHEMAS)
+@st.composite
+def _grown(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return an object's properties, and the same with one more somewhere inside."""
+    before = draw(st.dictionaries(_NAMES, _SCHEMAS, min_size=1, max_size=3))
+    after = copy.deepcopy(before)
+    objects = list(_objects(after))
+    target = draw(st.sampled_from(objects))
+    name = draw(_NAMES.filter(lambda one: one not in target))
+    target[name] = draw(_SCHEMAS)
+    return before, after
+
+
+def _objects(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the properties of every object, the outermost first."""
+    yield properties
+    for schema in properties.values():
+        while schema.get("type") == "array":
+            schema = schema["items"]
+        if "properties" in schema:
+            yield from _objects(schema["properties"])
+
+
+@given(_grown())
 def test_a_new_field_renames_no_type(
-    properties: dict[str, Any], added: dict[str, Any]
+    grown: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    """A field whose name shares no letters with others leaves all names alone."""
-    before = _types(_described({"type": "object", "properties": properties}))
-    grown = {**properties, "zzzNew": added}
-    after = _types(_described({"type": "object", "properties": grown}))
-    assert before.items() <= after.items()
+    """Only a type whose very name a new type spells gives it up; see docs/names.md."""
+    before, after = (
+        _types_of_root({"spec": {"type": "object", "properties": one}}) for one in grown
+    )
+    assert before.keys() <= after.keys()
+    new = {name for place, name in after.items() if place not in before}
+    renamed = {before[place] for place in before if after[place] != before[place]}
+    assert renamed <= new
+    assert len(set(after.values())) == len(after)
