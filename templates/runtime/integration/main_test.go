@@ -28,17 +28,25 @@ import (
 
 type widget = runtimetest.Widget
 
-// config connects to the API server of this test run.
-var config *rest.Config
+// config connects to the API server of this test run; kubeconfig is the same for
+// other processes.
+var (
+	config     *rest.Config
+	kubeconfig []byte
+)
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
+	if name := os.Getenv(asOperator); name != "" {
+		os.Exit(operate(name))
+	}
 	server := &envtest.Environment{CRDDirectoryPaths: []string{"testdata"}, ErrorIfCRDPathMissing: true}
 	var err error
 	if config, err = server.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "start the API server:", err)
 		os.Exit(1)
 	}
+	kubeconfig = server.KubeConfig
 	code := m.Run()
 	if err := server.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop the API server:", err)
