@@ -50,8 +50,15 @@ mutate: $(READY) ## remove each guard of the runtime in turn: its test must fail
 	$(BIN)/python -m tests.mutate
 
 .PHONY: bench
-bench: $(READY) ## generation beside kubebuilder; writes docs/generation.md
+bench: $(READY) ## beside the peers, in one run; writes docs/generation.md and docs/runtime.md
 	$(BIN)/python -m benchmarks.generate --page docs/generation.md
+	$(BIN)/python -m benchmarks.runtime --page docs/runtime.md
+
+.PHONY: soak
+soak: $(READY) ## what make test does once, many times over
+	cd templates/runtime && go test -count=20 -timeout=1h -run 'TestTenThousandCycles|TestManyRuns' ./reconciler ./manager
+	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
+		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
 
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay

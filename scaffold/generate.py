@@ -8,7 +8,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scaffold import __version__, apply, gomod, plan, render, settings, sources
+from scaffold import (
+    __version__,
+    apply,
+    gomod,
+    periods,
+    plan,
+    render,
+    settings,
+    sources,
+)
 from scaffold.crd.model import Kind
 from scaffold.gofmt import gofmt
 from scaffold.layout import place
@@ -51,6 +60,7 @@ def generate(
     with apply.exclusive(project) if write else nullcontext():
         if write:
             apply.recover(project)
+        periods.check(project)
         chosen, answered = settings.add_watches(project, chosen, watches or {})
         kinds = sources.kinds(project, add)
         resolved = resolve(chosen.watches, kinds, str(project / settings.ANSWERS))

@@ -133,8 +133,10 @@ func TestLayeredBudgetsAgainstOneFlatTimeout(t *testing.T) {
 		Backoff: budget.Backoff{Attempts: 4, Base: 10 * time.Millisecond, Max: 50 * time.Millisecond},
 	}
 	layered := failures(request.Do)
-	t.Logf("%d payments of four requests, of which %.0f %% do not come through: %.1f %% fail with one flat timeout, %.2f %% with layered budgets",
-		payments, 100*stalls, 100*flat, 100*layered)
+	t.Attr("payments", fmt.Sprint(payments))
+	t.Attr("stalled-percent", fmt.Sprint(100*stalls))
+	t.Attr("flat-percent", fmt.Sprintf("%.2f", 100*flat))
+	t.Attr("layered-percent", fmt.Sprintf("%.2f", 100*layered))
 	if flat < 0.08 || flat > 0.16 {
 		t.Errorf("%.1f %% fail with a flat timeout, expected about 11.5 %%: the faults are not what they seem", 100*flat)
 	}

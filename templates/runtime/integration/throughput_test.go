@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
@@ -93,7 +92,7 @@ func startOurs(ctx context.Context, b *testing.B, namespace string) (stopped <-c
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := loop.Register(rt, chain.Wrap(loop.Reconcile, loop.Budget)); err != nil {
+	if err := loop.Register(rt, wrap(rt, loop), rt.Gains(&runtimetest.WidgetList{})); err != nil {
 		b.Fatal(err)
 	}
 	done := make(chan error, 1)

@@ -1,0 +1,246 @@
+"""The lifecycle runtime beside controller-runtime alone, in one run.
+
+The measurements are Go's, in ``templates/runtime``; here they are run, and their
+figures put into a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.measure import machine
+from scaffold import resources
+from scaffold.controlplane import ensure_built
+from scaffold.table import table
+
+RUNTIME = resources.root() / "templates/runtime"
+# Of go test, with which a benchmark says a figure: `12.5 ns/op`.
+_FIGURE = re.compile(r"([0-9.]+(?:e[-+]?[0-9]+)?) (\S+)")
+
+Figures = Mapping[str, Mapping[str, float]]
+Attributes = Mapping[str, Mapping[str, str]]
+
+
+def go_test(*arguments: str) -> Iterator[dict[str, str]]:
+    """Run ``go test`` in the runtime and yield its events; exit with its errors."""
+    run = subprocess.run(
+        ["go", "test", "-json", "-count=1", *arguments],
+        cwd=RUNTIME,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KUBEBUILDER_ASSETS": str(ensure_built(print))},
+    )
+    events = [json.loads(line) for line in run.stdout.splitlines()]
+    if run.returncode != 0:
+        output = "".join(event.get("Output", "") for event in events)
+        raise SystemExit(f"go test {' '.join(arguments)}\n{output}{run.stderr}")
+    yield from events
+
+
+def benchmark(package: str, name: str, rounds: int, *arguments: str) -> Figures:
+    """Return the median of each figure, by the benchmark's name and the unit."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for _ in range(rounds):
+        output = "".join(
+            event.get("Output", "")
+            for event in go_test("-run=^$", f"-bench={name}", *arguments, package)
+        )
+        for line in output.splitlines():
+            if line.startswith("Benchmark") and "\t" in line:
+                which = re.sub(r"-\d+$", "", line.split()[0])
+                for value, unit in _FIGURE.findall(line.replace("\t", " ")):
+                    found[which][unit].append(float(value))
+    if not found:
+        raise SystemExit(f"no benchmark {name} in {package}")
+    return {
+        which: {unit: statistics.median(values) for unit, values in units.items()}
+        for which, units in found.items()
+    }
+
+
+def attributes(package: str, tests: str, *arguments: str) -> Attributes:
+    """Return what tests say of themselves, by test and key."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for event in go_test(f"-run=^({tests})$", *arguments, package):
+        if event["Action"] == "attr":
+            found[event["Test"]][event["Key"]] = event["Value"]
+    if not found:
+        raise SystemExit(f"no figures from {tests} in {package}")
+    return found
+
+
+def overhead(rounds: int) -> str:
+    """Measure a pass through the chain beside one without it."""
+    blocks = benchmark("./reconciler", "Overhead", rounds, "-benchtime=5x")
+    passes = benchmark("./reconciler", "Pass", 1, "-benchtime=100000x")
+    (ns,) = blocks.values()
+    allocations = {
+        which: passes[f"BenchmarkPass/{which}"]["allocs/op"]
+        for which in ("bare", "wrapped")
+    }
+    rows = [
+        (which, f"{ns[f'{which}-ns/pass']:.0f}", f"{allocations[which]:.0f}")
+        for which in ("bare", "wrapped")
+    ]
+    added = allocations["wrapped"] - allocations["bare"]
+    rows.append(("added", f"{ns['added-ns/pass']:.0f}", f"{added:.0f}"))
+    return table(
+        ("a pass in which nothing is to be written", "ns", "allocations"), rows
+    )
+
+
+def throughput(rounds: int) -> str:
+    """Measure how fast many objects are settled, beside controller-runtime alone."""
+    found = benchmark(
+        "./integration",
+        "Throughput",
+        rounds,
+        "-tags=integration",
+        "-benchtime=1x",
+        "-timeout=30m",
+    )
+    (rate,) = found.values()
+    plain, ours = rate["plain-objects/s"], rate["our-objects/s"]
+    rows = [
+        ("controller-runtime alone", f"{plain:.0f}", "1.000"),
+        ("this runtime", f"{ours:.0f}", f"{rate['ratio']:.3f}"),
+    ]
+    return table(("operator", "objects a second", "ratio"), rows)
+
+
+def cadence() -> str:
+    """Measure how much periods are stretched, beside a plain RequeueAfter."""
+    found = attributes("./reconciler", "TestCadenceDoesNotStretch")
+    rows = []
+    for test, figures in found.items():
+        share = float(test.partition("work_of_")[2].partition("_")[0])
+        rows.append(
+            (f"{100 * share:.0f}", figures["grid"], figures["RequeueAfter"]),
+        )
+    head = ("work, % of the period", "Every()", "RequeueAfter: period")
+    return table(head, rows)
+
+
+def payments() -> str:
+    """Run the payment case: the same faults, one flat timeout and layered budgets."""
+    found = attributes(
+        "./integration",
+        "TestLayeredBudgetsAgainstOneFlatTimeout",
+        "-tags=integration",
+    )
+    ((_, figures),) = found.items()
+    rows = [
+        ("one flat timeout", figures["flat-percent"]),
+        ("layered budgets", figures["layered-percent"]),
+    ]
+    return (
+        f"{figures['payments']} payments of four requests each, of which "
+        f"{float(figures['stalled-percent']):g} % do not come through in time.\n\n"
+        + table(("time for a payment: 2 s", "failed %"), rows)
+    )
+
+
+def ends() -> str:
+    """Measure what is left behind, and the shutdown while no API server answers."""
+    cycles = attributes("./reconciler", "TestTenThousandCyclesLeaveNothingBehind")
+    runs = attributes("./manager", "TestManyRunsLeaveNothingBehind")
+    outage = attributes(
+        "./integration", "TestShutdownDuringAnOutage", "-tags=integration"
+    )
+    ((_, cycle),), ((_, managed),) = cycles.items(), runs.items()
+    ((_, shutdown),) = outage.items()
+    rows = [
+        (
+            f"{cycle['cycles']} passes that succeed, panic, time out, are cancelled, "
+            "shut down or lose the lease",
+            f"no goroutine more, heap {cycle['heap-bytes']} B",
+        ),
+        (
+            f"{managed['runs']} managers started and stopped",
+            f"no goroutine more, heap {managed['heap-bytes']} B",
+        ),
+        (
+            "shutdown with 12 informers after 8 s without an API server",
+            f"{float(shutdown['shutdown'].removesuffix('s')):.1f} s",
+        ),
+    ]
+    return table(("what", "left behind, or taken"), rows)
+
+
+def versions() -> str:
+    """Return the versions that matter to the figures, as go.mod has them."""
+    text = (RUNTIME / "go.mod").read_text("utf-8")
+    wanted = ("sigs.k8s.io/controller-runtime", "k8s.io/client-go")
+    found = (re.search(rf"{re.escape(name)} (v\S+)", text) for name in wanted)
+    return ", ".join(
+        f"{name.rpartition('/')[2]} {match[1]}"
+        for name, match in zip(wanted, found, strict=True)
+        if match
+    )
+
+
+def page(rounds: int) -> str:
+    """Run everything and return the page."""
+    load = os.getloadavg()[0]
+    return f"""# The runtime, beside controller-runtime alone
+
+`make bench`, {time.strftime("%Y-%m-%d")}: {machine()}; {versions()}; a real kube-apiserver and etcd on the same machine, whose load
+was {load:.1f} at the start. Both sides of a table come from one run, turn by turn; trust the ratios more than the figures.
+
+## Overhead
+
+{overhead(rounds)}
+
+The reconciler finds everything in order. What is added is a deadline with a cause, a way to be told of shutdown and of newer
+generations, a copy of the status, and the comparison with it afterwards. Logger and telemetry are off on both sides.
+
+## Throughput
+
+{throughput(max(1, rounds // 3))}
+
+Objects whose status is to be written, one worker each, the same logic on the same API server. The plain operator is careful: it
+writes only what has changed, and records an event when Ready changes.
+
+## Cadence
+
+How far apart 1,000 starts are, in periods, by controller-runtime's own queue in fake time.
+
+{cadence()}
+
+## The payment case
+
+{payments()}
+
+Both have the same seed of faults between them and a real API server. The flat timeout lets one request that does not come through use
+up the payment's time; the layered budgets give each attempt its share and repeat, with backoff, what is safe to repeat.
+
+## Ends
+
+{ends()}
+"""
+
+
+def main() -> int:
+    """Measure, print the page and, with ``--page``, write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--page", type=Path, help="write the results to this page")
+    options = parser.parse_args()
+    text = page(options.rounds)
+    print(text)
+    if options.page:
+        options.page.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
