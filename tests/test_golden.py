@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,19 @@ def test_golden_project_is_current(name: str, tmp_path: Path) -> None:
             f"made now/{path}",
         )
     assert not lines, "make golden would change this:\n" + "".join(lines[:200])
+
+
+@pytest.mark.parametrize("name", golden.names())
+def test_every_context_descends_from_the_root(name: str) -> None:
+    """Emitted code makes no context out of nothing; tests may."""
+    sources = {
+        path: text
+        for path, text in tree(golden.EXAMPLES / name / "golden").items()
+        if path.endswith(".go") and not path.endswith("_test.go")
+    }
+    assert "cmd/manager/main.go" in sources
+    for path, text in sources.items():
+        assert not re.search(r"\bcontext\.(Background|TODO)\b", text), path
 
 
 def test_there_are_goldens_of_every_sort() -> None:
