@@ -94,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--name", help="name of the operator (default: the folder's)")
     _watch(new)
+    new.add_argument(
+        "--no-known-types",
+        action="store_true",
+        help="make types of the project's own where a schema is that of a type of "
+        "Kubernetes, such as metav1.Condition",
+    )
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -220,6 +226,7 @@ def _new(options: argparse.Namespace) -> int:
             "project_name": name,
             "module": module,
             "watches": watches.to_answers(watches.from_flags(options.watch)),
+            "known_types": not options.no_known_types,
         },
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)

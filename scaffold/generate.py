@@ -62,7 +62,7 @@ def generate(
             apply.recover(project)
         periods.check(project)
         chosen, answered = settings.add_watches(project, chosen, watches or {})
-        kinds = sources.kinds(project, add)
+        kinds = sources.kinds(project, chosen.known_types, add)
         resolved = resolve(chosen.watches, kinds, str(project / settings.ANSWERS))
         files = _formatted(
             render.render(

@@ -29,13 +29,15 @@ class Settings:
     """The settings of one project.
 
     ``options`` holds the names of the features that were asked for, ``watches``
-    the resources of others by kind.
+    the resources of others by kind; ``known_types`` says whether the types of
+    Kubernetes are recognised in CRDs.
     """
 
     name: str
     module: str
     options: frozenset[str]
     watches: Watches
+    known_types: bool
 
 
 def load(project: Path) -> Settings:
@@ -52,7 +54,14 @@ def load(project: Path) -> Settings:
     check_module(module, where=str(project / ANSWERS))
     options = frozenset(option for option in OPTIONS if answers.get(option))
     watches = from_answers(answers.get("watches"), where=str(project / ANSWERS))
-    return Settings(name, module, options, watches)
+    known_types = answers.get("known_types", True)
+    if not isinstance(known_types, bool):
+        raise ProjectError(
+            f"known_types {known_types!r} is neither true nor false",
+            where=str(project / ANSWERS),
+            fix="set it to true, or to false for types of the project's own only",
+        )
+    return Settings(name, module, options, watches, known_types)
 
 
 def add_watches(

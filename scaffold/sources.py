@@ -14,8 +14,13 @@ FOLDER = "crds"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def kinds(project: Path, added: Sequence[Path | bytes] = ()) -> tuple[Kind, ...]:
-    """Read ``crds/`` of ``project`` together with what is to be added to it."""
+def kinds(
+    project: Path, known_types: bool, added: Sequence[Path | bytes] = ()
+) -> tuple[Kind, ...]:
+    """Read ``crds/`` of ``project`` together with what is to be added to it.
+
+    ``known_types`` is the project's setting of that name.
+    """
     folder = project / FOLDER
     if not folder.is_dir() and not added:
         raise ProjectError(
@@ -38,7 +43,8 @@ def kinds(project: Path, added: Sequence[Path | bytes] = ()) -> tuple[Kind, ...]
             ]
             if not any(_files(source)):
                 new.append(source)
-    return read([*present, *new]) if present or new else ()
+    sources = [*present, *new]
+    return read(sources, known_types=known_types) if sources else ()
 
 
 def additions(project: Path, added: Sequence[Path | bytes]) -> list[Change]:

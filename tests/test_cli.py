@@ -69,6 +69,29 @@ def test_new_makes_a_whole_project(made: Path) -> None:
         assert str(ROOT) not in text or path == ".copier-answers.yml", path
 
 
+def test_no_known_types_is_a_setting_of_the_project(tmp_path: Path) -> None:
+    project = tmp_path / "beacon"
+    done = run("new", project, "--crd", BEACON, "--no-known-types")
+    assert done.returncode == 0, done.stderr
+    answers = project / ".copier-answers.yml"
+    assert "known_types: false" in answers.read_text().splitlines()
+    types = next(project.glob("api/*/*/zz_generated.beacon.go"))
+    own = types.read_text()
+    assert "metav1.Condition" not in own
+    assert "type BeaconStatusConditionsItem struct" in own
+    assert run("generate", project, "--check").returncode == 0
+
+    answers.write_text(answers.read_text().replace("types: false", "types: true"))
+    assert run("generate", project, "--check").returncode == 1
+    assert run("generate", project).returncode == 0
+    assert "Conditions []metav1.Condition" in types.read_text()
+
+    answers.write_text(answers.read_text().replace("types: true", "types: maybe"))
+    done = run("generate", project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "known_types 'maybe' is neither true nor false" in done.stderr
+
+
 def test_generate_right_after_new_has_nothing_to_do(project: Path) -> None:
     before = tree(project)
     done = run("generate", project)
