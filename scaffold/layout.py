@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scaffold.crd.model import Kind, Version
+from scaffold.crd import gotypes
+from scaffold.crd.model import Kind, Similar, Version
 from scaffold.watches import Resource
 
 
@@ -32,6 +33,18 @@ class Api:
     alias: str
     import_path: str
     members: tuple[Member, ...]
+
+    @property
+    def similar(self) -> tuple[Similar, ...]:
+        """The types of the package that types of Kubernetes are similar to."""
+        return tuple(
+            one for member in self.members for one in member.version.code.similar
+        )
+
+    @property
+    def similar_imports(self) -> tuple[str, ...]:
+        """The import specs that the names of those types need."""
+        return gotypes.specs({one.go.partition(".")[0] for one in self.similar})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ from typing import Any
 
 from scaffold.crd import conversion, names, package, residual
 from scaffold.crd.document import Document
-from scaffold.crd.model import Code, Column, Conversion, Kind, Scale, Spoke, Version
+from scaffold.crd.model import (
+    Code,
+    Column,
+    Conversion,
+    Kind,
+    Scale,
+    Similar,
+    Spoke,
+    Version,
+)
 from scaffold.crd.package import Member
 from scaffold.errors import InputError, ScaffoldError, raise_all
 
@@ -87,6 +96,10 @@ def _codes(
                 json_helpers=member is first_open,
                 deepcopy=deepcopy,
                 known_types=tuple(sorted(member.known_types.items())),
+                similar=tuple(
+                    Similar(name, str(go), names.api_package(go.path))
+                    for name, go in sorted(member.similar.items())
+                ),
             )
             codes[index][version_name] = member, code
     return codes

@@ -11,6 +11,12 @@ INTSTR = "k8s.io/apimachinery/pkg/util/intstr"
 RESOURCE = "k8s.io/apimachinery/pkg/api/resource"
 APIEXTENSIONS = "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 COREV1 = "k8s.io/api/core/v1"
+APPSV1 = "k8s.io/api/apps/v1"
+AUTOSCALINGV2 = "k8s.io/api/autoscaling/v2"
+BATCHV1 = "k8s.io/api/batch/v1"
+NETWORKINGV1 = "k8s.io/api/networking/v1"
+POLICYV1 = "k8s.io/api/policy/v1"
+RBACV1 = "k8s.io/api/rbac/v1"
 # Import path -> name used in types files.
 ALIASES = {
     METAV1: "metav1",
@@ -19,6 +25,12 @@ ALIASES = {
     RESOURCE: "resource",
     APIEXTENSIONS: "apiextensionsv1",
     COREV1: "corev1",
+    APPSV1: "appsv1",
+    AUTOSCALINGV2: "autoscalingv2",
+    BATCHV1: "batchv1",
+    NETWORKINGV1: "networkingv1",
+    POLICYV1: "policyv1",
+    RBACV1: "rbacv1",
 }
 
 
@@ -134,6 +146,15 @@ QUANTITY = External(RESOURCE, "Quantity", Copying.VALUE_METHOD)
 INT_OR_STRING = External(INTSTR, "IntOrString", Copying.SHALLOW)
 JSON = External(APIEXTENSIONS, "JSON")
 RAW_EXTENSION = External(RUNTIME, "RawExtension")
+
+
+def specs(aliases: set[str]) -> tuple[str, ...]:
+    """Return the import specs of packages that are used by these names."""
+    return tuple(
+        f'{alias} "{path}"'
+        for path, alias in sorted(ALIASES.items())
+        if alias in aliases
+    )
 
 
 def underlying(go: GoType) -> GoType:

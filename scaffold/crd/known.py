@@ -1,26 +1,60 @@
 """Recognising the types of Kubernetes in schemas that were made from them.
 
-A node is a type of k8s.io/api or apimachinery when its schema is, word for
+A node *is* a type of k8s.io/api or apimachinery when its schema is, word for
 word, what controller-gen makes of that type in the pinned release: structure,
 validation and descriptions. Then the type stands in for it and nothing is lost
-either way. ``known.json`` is made by ``tests/crd/make_known.py``.
+either way: :func:`recognise`.
+
+A node is *similar* to a type when it has the names and types of everything
+that the type has in some release, and the pinned release has all of them still.
+Then the node keeps a struct of its own, which can be turned into the type and
+back: :func:`similar`.
+
+``known.json`` is made from the releases by ``tests/crd/make_known.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from scaffold.crd.golang import json_text
-from scaffold.crd.gotypes import METAV1, Copying, External
+from scaffold.crd.gotypes import (
+    ALIASES,
+    APPSV1,
+    AUTOSCALINGV2,
+    BATCHV1,
+    COREV1,
+    METAV1,
+    NETWORKINGV1,
+    POLICYV1,
+    RBACV1,
+    Copying,
+    External,
+)
 from scaffold.crd.markers import Schema
 from scaffold.crd.residual import TYPE_META, normal_schema
+from scaffold.crd.shapes import Shapes
 
 TABLE = Path(__file__).with_name("known.json")
+# The packages whose types are recognised.
+PACKAGES = (
+    COREV1,
+    METAV1,
+    APPSV1,
+    AUTOSCALINGV2,
+    BATCHV1,
+    NETWORKINGV1,
+    POLICYV1,
+    RBACV1,
+)
 CONDITION = f"{METAV1}.Condition"
+# A shape of fewer properties is no evidence without words: too many have it.
+_TELLING = 4
 # What a field adds to the schema of its type.
 _OF_FIELD = frozenset(
     {"default", "description", "example", "externalDocs", "nullable", "title"}
@@ -30,15 +64,12 @@ _OF_FIELD = frozenset(
 @cache
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = json.loads(TABLE.read_text("utf-8"))
-    by_names: dict[str, list[dict[str, Any]]] = {}
-    for one in table["types"]:
-        by_names.setdefault(one["properties"], []).append(one)
-    return {"by_names": by_names, "condition": table["condition"]}
-
-
-def names_of(schema: Schema) -> str:
-    """Return the property names of an object as one key of the table."""
-    return " ".join(sorted(schema.get("properties") or ()))
+    for key in ("types", "shapes"):
+        by_shape: dict[str, list[dict[str, Any]]] = {}
+        for one in table[key]:
+            by_shape.setdefault(one["shape"], []).append(one)
+        table[key] = by_shape
+    return table
 
 
 def digest(schema: Schema) -> str:
@@ -50,7 +81,7 @@ def digest(schema: Schema) -> str:
 
 
 def recognise(
-    schema: Schema, is_field: bool, in_described: bool
+    schema: Schema, is_field: bool, in_described: bool, shapes: Shapes
 ) -> tuple[External, Schema] | None:
     """Return the type an object's schema is made from, and that type's schema.
 
@@ -61,7 +92,7 @@ def recognise(
     release would put its own words in their place; nor is one in a CRD that was
     stripped of all descriptions, see :func:`is_described`.
     """
-    candidates = _table()["by_names"].get(names_of(schema))
+    candidates = _table()["types"].get(shapes.shape(schema))
     if not candidates:
         return None
     wanted = digest(schema)
@@ -80,6 +111,42 @@ def recognise(
             if digest(_undescribed(condition)) == digest(_undescribed(schema)):
                 return _external(one), condition
     return None
+
+
+def similar(schema: Schema, field: str, shapes: Shapes) -> External | None:
+    """Return the type that an object can be turned into and back, if there is one.
+
+    Its descriptions, the node's own aside, are the type's in some release; or
+    they are of another's making, but the shape is a telling one. Where several
+    types have it, the name of the field decides between them, else none does.
+    """
+    candidates = _table()["shapes"].get(shapes.shape(schema))
+    if not candidates:
+        return None
+    words = shapes.words(schema)
+    in_words = [one for one in candidates if words in one["words"]]
+    if not in_words and candidates[0]["size"] < _TELLING:
+        return None
+    found = {one["type"] for one in in_words or candidates}
+    if len(found) > 1:
+        found = _named_like(field, found)
+    if len(found) != 1:
+        return None
+    alias, _, name = found.pop().partition(".")
+    path = next(path for path in PACKAGES if ALIASES[path] == alias)
+    return External(path, name)
+
+
+def _named_like(field: str, types: set[str]) -> set[str]:
+    """Return the types with the name of a field, or else with a first word in it."""
+    own = {one: one.partition(".")[2] for one in types}
+    field = field.lower()
+    same = {one for one, name in own.items() if name.lower() == field}
+    return same or {
+        one
+        for one, name in own.items()
+        if (first := re.match("[A-Z]+[a-z]*", name)) and first[0].lower() in field
+    }
 
 
 def is_described(schema: Schema) -> bool:

@@ -40,13 +40,27 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Similar:
+    """A struct that holds what a type of Kubernetes does.
+
+    ``name`` is the struct, ``go`` the type (``corev1.Affinity``), ``package``
+    what its package is called in method names: Core, Meta, Apps and so on.
+    """
+
+    name: str
+    go: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """The Go of one kind in one version, ready to be printed.
 
     ``imports`` are import specs; ``blocks`` are declarations, the kind first.
     ``json_helpers`` says that this file declares what open structs of its
     package call. ``deepcopy`` is the deepcopy file of the whole package, the
-    same for all kinds in it.
+    same for all kinds in it. ``similar`` are the types that can be turned into
+    a type of Kubernetes and back.
     """
 
     imports: tuple[str, ...]
@@ -54,6 +68,7 @@ class Code:
     json_helpers: bool
     deepcopy: str
     known_types: tuple[tuple[str, int], ...]
+    similar: tuple[Similar, ...]
 
 
 @dataclass(frozen=True, slots=True)

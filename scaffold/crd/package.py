@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from scaffold.crd import deepcopy, golang, gotypes, known, markers, names
-from scaffold.crd.gotypes import METAV1
+from scaffold.crd.gotypes import METAV1, External
 from scaffold.crd.lists import Array, Map
 from scaffold.crd.markers import EMBEDDED, PRESERVE, Schema
 from scaffold.crd.nodes import (
@@ -21,6 +21,7 @@ from scaffold.crd.nodes import (
     StringEnum,
     scalar,
 )
+from scaffold.crd.shapes import Shapes
 from scaffold.crd.structs import Root, Struct
 
 # What zz_generated.groupversion.go and zz_generated.json.go declare.
@@ -55,6 +56,8 @@ class Member:
         self.types: list[gotypes.Struct | gotypes.Named] = []
         self.schema: Schema = {}
         self.known_types: Counter[str] = Counter()
+        # Declared structs that a type of Kubernetes is similar to.
+        self.similar: dict[str, External] = {}
         self.is_open = False
 
     def field_types(self) -> dict[str, str]:
@@ -74,17 +77,47 @@ def parse_root(schema: Schema, known_types: bool) -> Root:
     With ``known_types`` the types of Kubernetes are recognised.
     """
     properties = schema.get("properties") or {}
-    parser = _Parser(known_types, known.is_described(schema))
-    return Root(
+    shapes = Shapes()
+    parser = _Parser(shapes if known_types else None, known.is_described(schema))
+    root = Root(
         schema, {name: parser.node(child or {}) for name, child in properties.items()}
     )
+    if known_types:
+        for one in root.fields:
+            # Spec and status are the kind's own, whatever they look like.
+            _mark_similar(one.node, one.json, shapes)
+    return root
+
+
+def _mark_similar(parent: Node, field: str, shapes: Shapes) -> None:
+    """Note the outermost structs in a node that types of Kubernetes are similar to.
+
+    ``field`` is the property that the node is or is inside of.
+    """
+    for name, node in _inside(parent, field):
+        if isinstance(node, Struct):
+            node.similar = known.similar(node.schema, name, shapes)
+            if node.similar:
+                continue
+        _mark_similar(node, name, shapes)
+
+
+def _inside(node: Node, field: str) -> Iterator[tuple[str, Node]]:
+    """Yield the nodes right below one, each with the property it is inside of."""
+    if isinstance(node, Struct):
+        for one in node.fields:
+            yield one.json, one.node
+    else:
+        for _, child in node.children():
+            yield field, child
 
 
 class _Parser:
     """Classifies schemas as nodes."""
 
-    def __init__(self, known_types: bool, is_described: bool) -> None:
-        self._known_types = known_types
+    def __init__(self, shapes: Shapes | None, is_described: bool) -> None:
+        # None where types of Kubernetes are not to be recognised.
+        self._shapes = shapes
         self._is_described = is_described
 
     def node(self, schema: Schema, is_field: bool = True) -> Node:
@@ -111,8 +144,8 @@ class _Parser:
         return Struct(schema, {})
 
     def _struct(self, schema: Schema, is_field: bool) -> Node:
-        if self._known_types:
-            found = known.recognise(schema, is_field, self._is_described)
+        if self._shapes:
+            found = known.recognise(schema, is_field, self._is_described, self._shapes)
             if found:
                 return Known(schema, *found)
         properties = schema["properties"]
@@ -166,6 +199,8 @@ def _name_types(member: Member, taken: set[str]) -> None:
                 taken.add(name)
                 node.name = name
                 node.path = f"{json_way} of {kind}"
+                if isinstance(node, Struct) and node.similar:
+                    member.similar[name] = node.similar
             queue.append((node, prefix + short, word, json_way))
 
 

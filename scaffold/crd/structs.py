@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scaffold.crd import golang, gotypes, markers, names
-from scaffold.crd.gotypes import GoType, Pointer
+from scaffold.crd.gotypes import External, GoType, Pointer
 from scaffold.crd.markers import EMBEDDED, PRESERVE, Schema
 from scaffold.crd.nodes import Declaration, Node, Place, Usage
 
@@ -63,7 +63,7 @@ class Field:
 class Struct(Node):
     """An object with properties."""
 
-    __slots__ = ("fields", "unnamed")
+    __slots__ = ("fields", "similar", "unnamed")
     openapi = "object"
     reserved = RESERVED
 
@@ -71,6 +71,8 @@ class Struct(Node):
         """Wrap an object whose properties are ``children``."""
         super().__init__(schema)
         self.declared = True
+        # The type of Kubernetes that values can be turned into and back.
+        self.similar: External | None = None
         required = frozenset(schema.get("required") or ())
         named = {name: node for name, node in children.items() if golang.taggable(name)}
         self.unnamed = sorted(children.keys() - named.keys())

@@ -40,7 +40,7 @@ def difference(
             "" if same_quantity(before, after) else f"{path}: {before} became {after}"
         )
     if isinstance(node, Known | Meta):
-        if same(_bare(before), _bare(after)):
+        if not unlike(before, after):
             counts["upstream"] += 1
             return ""
         return f"{path}: {before!r} became {after!r}"
@@ -92,6 +92,11 @@ def _members(
 
 def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() // 1)
+
+
+def unlike(before: Any, after: Any) -> bool:
+    """Whether values of a type of Kubernetes' own differ in more than their form."""
+    return not same(_bare(before), _bare(after))
 
 
 def _bare(value: Any) -> Any:

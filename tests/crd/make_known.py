@@ -1,37 +1,96 @@
-"""Make scaffold/crd/known.json from the k8s.io release that tests/oracle pins.
+"""Make scaffold/crd/known.json from releases of Kubernetes.
 
 Run it as ``python -m tests.crd.make_known``; a test compares its output with
-the committed table.
+the committed table. Releases come as Go modules, whose checksums Go verifies
+and the table records.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaffold.crd import known
-from scaffold.crd.gotypes import COREV1, METAV1
-from tests.crd.oracle import SOURCE, Oracle, build
+from scaffold import render
+from scaffold.crd import gotypes, known, shapes
+from scaffold.crd.shapes import Shapes
+from tests.crd.oracle import Oracle, build
+
+# The newest patch of each minor release that proxy.golang.org serves; the pinned
+# release, whose types emitted code uses, comes on top.
+RELEASES = (
+    "v0.24.17",
+    "v0.25.16",
+    "v0.26.15",
+    "v0.27.16",
+    "v0.28.15",
+    "v0.29.15",
+    "v0.30.14",
+    "v0.31.14",
+    "v0.32.13",
+    "v0.33.13",
+    "v0.34.13",
+    "v0.35.10",
+    "v0.36.6",
+)
+_MODULES = ("k8s.io/api", "k8s.io/apimachinery")
 
 
-def table(oracle: Oracle) -> str:
-    """Return the text of the table."""
-    answer = oracle.ask("known", dir=str(SOURCE), packages=[COREV1, METAV1])
-    types = [_row(one) for one in answer["types"] if _stands_inside(one)]
-    counts: dict[str, int] = {}
-    for row in types:
-        counts[row["digest"]] = counts.get(row["digest"], 0) + 1
-    distinct = [row for row in types if counts[row["digest"]] == 1]
-    condition = next(
-        one["schema"]
-        for one in answer["types"]
-        if one["package"] == METAV1 and one["name"] == "Condition"
-    )
-    lines = ",\n".join(json.dumps(row, sort_keys=True) for row in distinct)
-    last = json.dumps(condition, sort_keys=True)
-    return f'{{"condition": {last},\n"types": [\n{lines}\n]}}\n'
+def pinned() -> str:
+    """Return the release that emitted code is built with."""
+    found = re.search(r"k8s\.io/api (\S+)", render.runtime_go_mod("x"))
+    assert found
+    return found[1]
+
+
+class Release:
+    """The struct types of one release, with the schemas controller-gen makes."""
+
+    def __init__(self, version: str, oracle: Oracle) -> None:
+        self.version = version
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.sums = _module(folder, version)
+            # Without and with generateEmbeddedObjectMeta.
+            self.types, self.embedded = (
+                {
+                    f"{one['package']}.{one['name']}": one
+                    for one in oracle.ask(
+                        "known",
+                        dir=str(folder),
+                        packages=known.PACKAGES,
+                        embedded_meta=embedded,
+                    )["types"]
+                    if _stands_inside(one)
+                }
+                for embedded in (False, True)
+            )
+
+
+def _module(folder: Path, version: str) -> list[str]:
+    """Make a module that requires a release; return what Go says of its sums."""
+    imports = "".join(f'\t_ "{path}"\n' for path in known.PACKAGES)
+    (folder / "go.mod").write_text("module known\n\ngo 1.26\n")
+    (folder / "known.go").write_text(f"package known\n\nimport (\n{imports})\n")
+    wanted = [f"{module}@{version}" for module in _MODULES]
+    for command in (["get", *wanted], ["mod", "tidy"]):
+        subprocess.run(
+            ["go", *command],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off"},
+        )
+    lines = (folder / "go.sum").read_text().splitlines()
+    starts = tuple(f"{module} {version} " for module in _MODULES)
+    return [line for line in lines if line.startswith(starts)]
 
 
 def _stands_inside(one: dict[str, Any]) -> bool:
@@ -42,24 +101,98 @@ def _stands_inside(one: dict[str, Any]) -> bool:
     )
 
 
-def _row(one: dict[str, Any]) -> dict[str, Any]:
-    schema = one["schema"]
-    return {
-        "path": one["package"],
-        "name": one["name"],
-        "shallow": one["shallow"],
-        "properties": known.names_of(schema),
-        "digest": known.digest(schema),
-        "description": schema.get("description", ""),
+def _is_own(name: str) -> bool:
+    """Whether a type tells the state of Kubernetes' own kinds, of no others."""
+    return name.endswith(("Status", "Condition")) and name != known.CONDITION
+
+
+def table(latest: Release, others: Sequence[Release]) -> str:
+    """Return the text of the table; ``latest`` is the pinned release."""
+    rows = {
+        "condition": json.dumps(latest.types[known.CONDITION]["schema"]),
+        "releases": _list(one.sums for one in (*others, latest)),
+        "types": _list(exact(latest)),
+        "shapes": _list(similar(latest, others)),
     }
+    members = ",\n".join(f'"{key}": {text}' for key, text in rows.items())
+    return f"{{{members}}}\n"
+
+
+def _list(rows: Iterator[Any]) -> str:
+    return "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]"
+
+
+def exact(release: Release) -> Iterator[dict[str, Any]]:
+    """Yield the types of the pinned release that their schema alone tells apart."""
+    digests = Shapes()
+    rows = [
+        {
+            "path": one["package"],
+            "name": one["name"],
+            "shallow": one["shallow"],
+            "shape": digests.shape(one["schema"]),
+            "digest": known.digest(one["schema"]),
+            "description": one["schema"].get("description", ""),
+        }
+        for one in release.types.values()
+    ]
+    counts = Counter(row["digest"] for row in rows)
+    return (row for row in rows if counts[row["digest"]] == 1)
+
+
+def similar(latest: Release, others: Sequence[Release]) -> Iterator[dict[str, Any]]:
+    """Yield each shape that a type had, if the pinned release has all its fields."""
+    digests = Shapes()
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for release in (*others, latest):
+        for types in (release.types, release.embedded):
+            for name, one in types.items():
+                schema, now = one["schema"], latest.embedded.get(name)
+                if (
+                    _is_own(name)
+                    or now is None
+                    or shapes.missing(schema, now["schema"])
+                ):
+                    continue
+                path, _, short = name.rpartition(".")
+                row = found.setdefault(
+                    (name, digests.shape(schema)),
+                    {
+                        "type": f"{gotypes.ALIASES[path]}.{short}",
+                        "shape": digests.shape(schema),
+                        "size": shapes.size(schema),
+                        "words": [],
+                    },
+                )
+                if (words := digests.words(schema)) not in row["words"]:
+                    row["words"].append(words)
+    return (found[key] for key in sorted(found))
+
+
+def withheld(latest: Release, others: Sequence[Release]) -> Iterator[str]:
+    """Yield the types of each release that hold what the pinned one does not."""
+    for release in others:
+        for name, one in release.types.items():
+            now = latest.embedded.get(name)
+            lost = [""] if now is None else shapes.missing(one["schema"], now["schema"])
+            if lost:
+                yield f"{release.version} {name}{lost[0]}"
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the table, and print what it holds back."""
     with tempfile.TemporaryDirectory() as folder:
-        oracle = Oracle(build(Path(folder)))
-        known.TABLE.write_text(table(oracle), "utf-8")
-        oracle.close()
+        binary = build(Path(folder))
+        releases = []
+        for version in (*RELEASES, pinned()):
+            print(version, file=sys.stderr, flush=True)
+            oracle = Oracle(binary)
+            releases.append(Release(version, oracle))
+            oracle.close()
+        *others, latest = releases
+        known.TABLE.write_text(table(latest, others), "utf-8")
+        for line in withheld(latest, others):
+            print(line)
 
 
 if __name__ == "__main__":

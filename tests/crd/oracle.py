@@ -5,10 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any
 
+# What the process may use: where the first is not enough Go collects harder, at
+# the second, which counts address space, it ends.
+_MEMORY = "3GiB"
+_ADDRESS_SPACE = 12 << 30
 SOURCE = Path(__file__).parent.parent / "oracle"
 
 
@@ -21,7 +26,15 @@ class Oracle:
 
     def __init__(self, binary: Path) -> None:
         self._process = subprocess.Popen(
-            [str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [str(binary)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "GOMEMLIMIT": _MEMORY},
+        )
+        resource.prlimit(
+            self._process.pid,
+            resource.RLIMIT_AS,
+            (_ADDRESS_SPACE, _ADDRESS_SPACE),
         )
 
     def ask(self, command: str, **args: Any) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.crd import known
 from scaffold.crd.inspect import inspect
 from scaffold.crd.read import read
-from tests.crd import corpus, make_known
+from tests.crd import corpus
 from tests.crd.oracle import Oracle
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -40,11 +39,6 @@ def test_samples_are_accepted(folder: Path, oracle: Oracle) -> None:
                 "objects", crd=kind.document, version=version.name, objects=[sample]
             )["objects"]
             assert answer["errors"] == [], kind.sample(version)
-
-
-@pytest.mark.golang
-def test_the_table_of_known_types_is_current(oracle: Oracle) -> None:
-    assert known.TABLE.read_text("utf-8") == make_known.table(oracle)
 
 
 def test_conditions_are_recognised() -> None:

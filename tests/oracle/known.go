@@ -25,11 +25,13 @@ type knownType struct {
 
 // known lists the exported struct types of the packages in Args.Packages with
 // the schema controller-gen makes of each: {"types": [...]}, sorted. Args.Dir
-// is a module that requires them, which fixes their release.
+// is a module that requires them, which fixes their release. Args.EmbeddedMeta
+// is controller-gen's generateEmbeddedObjectMeta.
 func known(raw json.RawMessage) (any, error) {
 	var args struct {
-		Dir      string   `json:"dir"`
-		Packages []string `json:"packages"`
+		Dir          string   `json:"dir"`
+		Packages     []string `json:"packages"`
+		EmbeddedMeta bool     `json:"embedded_meta"`
 	}
 	if err := json.Unmarshal(raw, &args); err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
@@ -43,9 +45,10 @@ func known(raw json.RawMessage) (any, error) {
 		return nil, err
 	}
 	parser := &crd.Parser{
-		Collector:           &markers.Collector{Registry: registry},
-		Checker:             &loader.TypeChecker{NodeFilters: []loader.NodeFilter{crd.Generator{}.CheckFilter()}},
-		AllowDangerousTypes: true,
+		Collector:                  &markers.Collector{Registry: registry},
+		Checker:                    &loader.TypeChecker{NodeFilters: []loader.NodeFilter{crd.Generator{}.CheckFilter()}},
+		AllowDangerousTypes:        true,
+		GenerateEmbeddedObjectMeta: args.EmbeddedMeta,
 	}
 	crd.AddKnownTypes(parser)
 	found := []knownType{}
