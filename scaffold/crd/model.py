@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaffold.crd import sample, yamltext
+from scaffold.crd import names, sample, yamltext
 from scaffold.crd.document import Document
 
 
@@ -182,6 +182,16 @@ class Kind:
     def served(self) -> tuple[Version, ...]:
         """The versions that the API server serves."""
         return tuple(version for version in self.versions if version.served)
+
+    @property
+    def sampled(self) -> Version | None:
+        """The version samples are applied in: the stored one, if it is served.
+
+        Else it is the most stable one that is; None if the API server serves none.
+        """
+        if self.storage.served:
+            return self.storage
+        return max(self.served, key=lambda one: names.stability(one.name), default=None)
 
     @property
     def file(self) -> str:

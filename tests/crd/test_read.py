@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from scaffold.crd import numbers
+from scaffold import layout, render
+from scaffold.crd import numbers, yamltext
 from scaffold.crd.document import parse
 from scaffold.crd.read import read
 from scaffold.crd.residual import same
@@ -229,3 +231,32 @@ def test_two_groups_with_one_kind() -> None:
     kinds = read([GOOD.encode(), other.encode()])
     assert [kind.package for kind in kinds] == ["widgetexamplecom", "widgetexampleorg"]
     assert [kind.group_dir for kind in kinds] == ["examplecom", "exampleorg"]
+
+
+@pytest.mark.parametrize(
+    ("served", "sampled"),
+    [
+        ({"v1", "v1beta1"}, "v1"),
+        ({"v1beta1", "v1beta2"}, "v1beta2"),
+        (set(), ""),
+    ],
+)
+def test_samples_are_applied_in_a_version_that_is_served(
+    served: set[str], sampled: str
+) -> None:
+    crd = copy.deepcopy(parse("good", GOOD.encode())[0].data)
+    (stored,) = crd["spec"]["versions"]
+    crd["spec"]["versions"] = [
+        {**stored, "name": name, "storage": name == "v1", "served": name in served}
+        for name in ("v1beta1", "v1", "v1beta2")
+    ]
+    kinds = read([yamltext.dump(crd).encode()])
+    files = render.render(layout.place("op", "example.com/op", [], kinds))
+    found = {
+        path.removeprefix("config/samples/")
+        for path in files
+        if path.startswith("config/samples/example_")
+    }
+    assert found == {f"example_{name}_widget.yaml" for name in served}
+    listed = files["config/samples/kustomization.yaml"].text.split("resources:\n")[1:]
+    assert listed == ([f"  - example_{sampled}_widget.yaml\n"] if sampled else [])
