@@ -4,13 +4,16 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,6 +137,32 @@ type operator struct {
 	runtime *manager.Runtime
 	stop    context.CancelFunc
 	done    chan error
+
+	mu  sync.Mutex
+	log []string // lines of JSON
+}
+
+// rootKey is the key of a value in the root context.
+type rootKey struct{}
+
+func (o *operator) write(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.log = append(o.log, line)
+}
+
+// logged returns the values of the first line with that message, nil if there is
+// none.
+func (o *operator) logged(message string) map[string]any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, line := range o.log {
+		var values map[string]any
+		if json.Unmarshal([]byte(line), &values) == nil && values["msg"] == message {
+			return values
+		}
+	}
+	return nil
 }
 
 // wrap is the emitted chain.
@@ -156,11 +185,15 @@ func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler
 // runWith is run with all of the registration given.
 func runWith(t *testing.T, cfg *rest.Config, settings manager.Settings, setup func(*manager.Runtime) error) *operator {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(context.WithValue(t.Context(), rootKey{}, "root"))
+	o := &operator{stop: stop, done: make(chan error, 1)}
 	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
 	rt, err := manager.New(ctx, cfg, manager.Options{
 		Scheme: runtimetest.Scheme(), Settings: settings,
-		Configure: func(o *ctrl.Options) { o.Controller.SkipNameValidation = new(true) },
+		Configure: func(options *ctrl.Options) {
+			options.Controller.SkipNameValidation = new(true)
+			options.Logger = funcr.NewJSON(o.write, funcr.Options{})
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +201,7 @@ func runWith(t *testing.T, cfg *rest.Config, settings manager.Settings, setup fu
 	if err := setup(rt); err != nil {
 		t.Fatal(err)
 	}
-	o := &operator{runtime: rt, stop: stop, done: make(chan error, 1)}
+	o.runtime = rt
 	go func() { o.done <- rt.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
