@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ _SERVER_METADATA = frozenset(
     }
 )
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 def read(
@@ -65,12 +67,21 @@ def read(
 
 
 def cleaned(crd: dict[str, Any]) -> dict[str, Any]:
-    """Return a CRD as it was meant to be applied, without what servers add."""
+    """Return a CRD as it was meant to be applied, without what servers add.
+
+    Labels go whose value no API server takes: they are the placeholders of a
+    chart that the CRD was taken from.
+    """
     metadata = {
         key: value
         for key, value in crd["metadata"].items()
         if key not in _SERVER_METADATA and value is not None
     }
+    labels = metadata.pop("labels", None)
+    if isinstance(labels, dict):
+        labels = {k: v for k, v in labels.items() if _LABEL_VALUE.fullmatch(str(v))}
+    if labels:
+        metadata["labels"] = labels
     annotations = metadata.pop("annotations", None)
     if isinstance(annotations, dict):
         annotations = {k: v for k, v in annotations.items() if k != _LAST_APPLIED}

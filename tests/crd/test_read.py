@@ -188,7 +188,7 @@ def test_what_kubectl_get_prints() -> None:
         **crd,
         "metadata": {
             "name": crd["metadata"]["name"],
-            "labels": {"a": "b"},
+            "labels": {"a": "b", "chart": "{{ .Chart.Name }}", "empty": ""},
             "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "{}",
                 "keep": "me",
@@ -207,7 +207,7 @@ def test_what_kubectl_get_prints() -> None:
         **crd,
         "metadata": {
             "name": "widgets.example.com",
-            "labels": {"a": "b"},
+            "labels": {"a": "b", "empty": ""},
             "annotations": {"keep": "me"},
         },
     }

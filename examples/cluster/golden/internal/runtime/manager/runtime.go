@@ -161,8 +161,8 @@ func (r *Runtime) Start(ctx context.Context) error { return r.Run(ctx) }
 // The process must exit when Run returns; a Runtime cannot be run again.
 func (r *Runtime) Run(ctx context.Context) error {
 	defer r.cut(cause.ShutdownEnded)
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
+	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
 	done := make(chan error, 1)
 	go func() { done <- r.work(running) }()
 
@@ -182,7 +182,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 		return err
 	case <-drained.C:
 	}
-	end()
+	end(cause.Shutdown)
 	select {
 	case err := <-done:
 		return err

@@ -128,23 +128,25 @@ func TestDoDoesNotWaitInVain(t *testing.T) {
 }
 
 func TestDoEndsWithItsParent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(cause.Shutdown) })
-		for name, f := range map[string]func(context.Context) error{
-			"in an attempt": hang,
-			"in a wait":     func(context.Context) error { return budget.Transient(errors.New("boom")) },
-		} {
-			op := budget.Operation{Name: "bank", Timeout: time.Hour, Backoff: budget.Backoff{Attempts: 9, Base: time.Minute, Max: time.Minute}}
-			start := time.Now()
-			if err := op.Do(ctx, f); !errors.Is(err, cause.Shutdown) {
-				t.Errorf("%s: error %v", name, err)
-			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("%s: took %s", name, took)
-			}
-		}
-	})
+	for name, f := range map[string]func(context.Context) error{
+		"in an attempt": hang,
+		"in a wait":     func(context.Context) error { return budget.Transient(errors.New("boom")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Second, func() { cancel(cause.Shutdown) })
+				op := budget.Operation{Name: "bank", Timeout: time.Hour, Backoff: budget.Backoff{Attempts: 9, Base: time.Minute, Max: time.Minute}}
+				start := time.Now()
+				if err := op.Do(ctx, f); !errors.Is(err, cause.Shutdown) {
+					t.Errorf("error %v", err)
+				}
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("took %s", took)
+				}
+			})
+		})
+	}
 }
 
 func TestOperationNamesItself(t *testing.T) {

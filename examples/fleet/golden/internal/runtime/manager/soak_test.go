@@ -4,6 +4,7 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func TestManyRunsLeaveNothingBehind(t *testing.T) {
 	}
 	goleak.VerifyNone(t, goroutines)
 	grown := int64(heap()) - int64(before)
-	t.Logf("%d runs: heap %+d B", cycles, grown)
+	t.Attr("runs", fmt.Sprint(cycles))
+	t.Attr("heap-bytes", fmt.Sprintf("%+d", grown))
 	// controller-runtime keeps about 1 KiB of each; a manager has a hundred.
 	if grown > cycles<<12 {
 		t.Errorf("the heap grew by %d B in %d runs", grown, cycles)

@@ -106,7 +106,8 @@ func TestCadenceDoesNotStretch(t *testing.T) {
 					return reconcile.Result{RequeueAfter: period}, nil
 				})
 			})
-			t.Logf("amplification over %d ticks: grid %.6f, RequeueAfter %.6f", ticks, ours, plain)
+			t.Attr("grid", fmt.Sprintf("%.6f", ours))
+			t.Attr("RequeueAfter", fmt.Sprintf("%.6f", plain))
 			if ours < 0.999 || ours > 1.001 {
 				t.Errorf("the grid is stretched by %.6f", ours)
 			}

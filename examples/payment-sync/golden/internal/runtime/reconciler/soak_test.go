@@ -5,6 +5,7 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -117,7 +118,8 @@ func TestTenThousandCyclesLeaveNothingBehind(t *testing.T) {
 	after := heap()
 	goleak.VerifyNone(t, goroutines)
 	grown := int64(after) - int64(before)
-	t.Logf("%d cycles: heap %+d B", cycles, grown)
+	t.Attr("cycles", fmt.Sprint(cycles))
+	t.Attr("heap-bytes", fmt.Sprintf("%+d", grown))
 	if grown > 64<<10 {
 		t.Errorf("the heap grew by %d B", grown)
 	}
