@@ -207,8 +207,8 @@ generations, a copy of the status, and the comparison with it afterwards. Logger
 
 {throughput(max(1, rounds // 3))}
 
-Objects whose status is to be written, one worker each, the same logic on the same API server. The plain operator is careful: it
-writes only what has changed, and records an event when Ready changes.
+Objects whose status is to be written, one worker each, the same logic on the same API server at the same time. The plain operator is
+careful: it writes only what has changed, and records an event when Ready changes.
 
 ## Cadence
 
