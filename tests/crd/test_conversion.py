@@ -59,8 +59,9 @@ TEST = """\
 package v1beta1
 
 import (
-	"reflect"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	hub "example.com/routes/api/net/v1"
 )
@@ -75,22 +76,28 @@ func TestItemsAreFoundByTheirKeys(t *testing.T) {
 		Words: []hub.RouteSpecWordsItem{{Word: new("x"), Note: new("one")}, {Word: new("y"), Note: new("two")}},
 	}}
 	seen := &Route{}
-	must(t, seen.ConvertFrom(stored))
+	if err := seen.ConvertFrom(stored); err != nil {
+		t.Fatal(err)
+	}
 	ports := seen.Spec.Ports
 	// One is gone, one is new, the others have changed their places.
 	seen.Spec.Ports = []RouteSpecPortsItem{ports[2], {Name: "c"}, ports[0]}
 	seen.Spec.Words = seen.Spec.Words[:1]
 	now := &hub.Route{}
-	must(t, seen.ConvertTo(now))
+	if err := seen.ConvertTo(now); err != nil {
+		t.Fatal(err)
+	}
 	want := []hub.RouteSpecPortsItem{
 		{Name: "b", Note: new("third")},
 		{Name: "c"},
 		{Name: "a", Number: new(int64(1)), Note: new("first")},
 	}
-	if !reflect.DeepEqual(now.Spec.Ports, want) {
-		sameJSON(t, want, now.Spec.Ports)
+	if diff := cmp.Diff(want, now.Spec.Ports); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
 	}
-	sameJSON(t, stored.Spec.Words[:1], now.Spec.Words)
+	if diff := cmp.Diff(stored.Spec.Words[:1], now.Spec.Words); diff != "" {
+		t.Errorf("words (-want +got):\n%s", diff)
+	}
 }
 """
 
