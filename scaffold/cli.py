@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
         help="make types of the project's own where a schema is that of a type of "
         "Kubernetes, such as metav1.Condition",
     )
+    new.add_argument(
+        "--no-webhooks",
+        action="store_true",
+        help="leave out the defaulting and validating webhooks",
+    )
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -227,6 +232,7 @@ def _new(options: argparse.Namespace) -> int:
             "module": module,
             "watches": watches.to_answers(watches.from_flags(options.watch)),
             "known_types": not options.no_known_types,
+            "webhooks": not options.no_webhooks,
         },
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)

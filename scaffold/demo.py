@@ -24,6 +24,7 @@ from scaffold.controlplane import ControlPlane, control_plane, ensure_built
 from scaffold.errors import ScaffoldError, ToolError
 from scaffold.generate import generate
 from scaffold.provider import Provider
+from scaffold.webhooks import Endpoint
 
 _PATIENCE = 60.0  # seconds for anything that takes a few
 
@@ -87,10 +88,12 @@ class Demo:
     ) -> None:
         with self._step("start the operator") as row:
             probes = Probes(_free_port())
-            process = _start(operator, kubectl.cluster, probes, log)
+            endpoint = Endpoint(_free_port(), log.parent / "certificates")
+            process = _start(operator, kubectl.cluster, probes, endpoint, log)
             probes.await_mode("leading", process)
             row(f"process {process.pid}, elected")
         try:
+            self._webhook_deadline(kubectl, provider, endpoint.configurations(operator))
             cases = {
                 "flaky-payment": ("provider fails twice, then settles", "True"),
                 "refused-payment": ("provider refuses: final, no retry", "False"),
@@ -118,6 +121,18 @@ class Demo:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def _webhook_deadline(
+        self, kubectl: Kubectl, provider: Provider, configurations: list[dict[str, Any]]
+    ) -> None:
+        with self._step("webhook asks a provider that never answers") as row:
+            for one in configurations:
+                for webhook in one["webhooks"]:
+                    webhook["timeoutSeconds"] = 2
+                kubectl.create(one)
+            large = _payment("silent-and-large", provider.url)
+            large["spec"]["amount"]["value"] = 5_000_000
+            row(_refused(kubectl, large))
 
     def _lost_lease(
         self,
@@ -245,6 +260,25 @@ def _payment(name: str, endpoint: str) -> dict[str, Any]:
     }
 
 
+def _refused(kubectl: Kubectl, obj: dict[str, Any]) -> str:
+    """Create an object until a webhook's deadline refuses it; return what is said.
+
+    The API server learns of a webhook a moment after it is installed.
+    """
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        try:
+            kubectl.create(obj)
+        except ToolError as error:
+            took = time.monotonic() - begun
+            if found := re.search(r"time to answer used up: .*\)", error.what):
+                return f"refused after {took:.1f} s: {found[0]}"
+            raise
+        kubectl("delete", "paymentsync", obj["metadata"]["name"])
+    raise ToolError("the webhook was never asked")
+
+
 def _describe(obj: dict[str, Any]) -> str:
     status = obj["status"]
     ready = next(one for one in status["conditions"] if one["type"] == "Ready")
@@ -254,7 +288,11 @@ def _describe(obj: dict[str, Any]) -> str:
 
 
 def _start(
-    operator: Path, cluster: ControlPlane, probes: Probes, log: Path
+    operator: Path,
+    cluster: ControlPlane,
+    probes: Probes,
+    endpoint: Endpoint,
+    log: Path,
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -262,6 +300,7 @@ def _start(
                 operator / "bin/manager",
                 "--metrics-bind-address=0",
                 f"--health-probe-bind-address=127.0.0.1:{probes.port}",
+                *endpoint.flags,
                 "--reconcile-timeout=8s",
                 "--leader-elect",
                 "--leader-elect-namespace=default",

@@ -9,6 +9,9 @@ from scaffold.crd import gotypes
 from scaffold.crd.model import Kind, Similar, Version
 from scaffold.watches import Resource
 
+WEBHOOKS = "webhooks"
+"""The option that every kind has admission webhooks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -87,6 +90,38 @@ class Project:
         """Every API package, by group and then version."""
         return tuple(api for group in self.groups for api in group.apis)
 
+    @property
+    def admits(self) -> bool:
+        """Whether there are admission webhooks."""
+        return WEBHOOKS in self.options and bool(self.kinds)
+
+    @property
+    def converting(self) -> tuple[Kind, ...]:
+        """The kinds whose versions are converted by the operator."""
+        return tuple(kind for kind in self.kinds if kind.converts)
+
+    @property
+    def has_webhooks(self) -> bool:
+        """Whether the API server may ask this operator anything."""
+        return self.admits or bool(self.converting)
+
+    @property
+    def webhook_sorts(self) -> str:
+        """The sorts of webhooks there are, for people."""
+        sorts = {
+            "the conversions between versions": bool(self.converting),
+            "the admission rules of every kind": self.admits,
+        }
+        return " and ".join(sort for sort, there in sorts.items() if there)
+
+    def default_path(self, kind: Kind) -> str:
+        """Return where the defaulting webhook of ``kind`` is served."""
+        return _webhook_path("mutate", kind)
+
+    def validate_path(self, kind: Kind) -> str:
+        """Return where the validating webhook of ``kind`` is served."""
+        return _webhook_path("validate", kind)
+
 
 def place(
     name: str,
@@ -136,6 +171,12 @@ def place(
     return Project(
         name, module, frozenset(options), kinds, tuple(groups), apis, watches or {}
     )
+
+
+def _webhook_path(verb: str, kind: Kind) -> str:
+    """Return a path as controller-runtime's webhook builder would choose it."""
+    group = kind.group.replace(".", "-")
+    return f"/{verb}-{group}-{kind.storage.name}-{kind.kind.lower()}"
 
 
 def _alias(group_dir: str) -> str:

@@ -165,6 +165,17 @@ def test_json_says_what_changed_and_what_failed(project: Path) -> None:
     assert done.stderr == ""
 
 
+def test_new_with_and_without_webhooks(made: Path, tmp_path: Path) -> None:
+    done = run("new", tmp_path / "plain", "--crd", BEACON, "--no-webhooks")
+    assert done.returncode == 0, done.stderr
+    plain, whole = tree(tmp_path / "plain"), tree(made)
+    assert not [path for path in plain if path.startswith("internal/webhook/")]
+    assert "--drain-delay" not in plain["config/manager/manager.yaml"]
+    assert "internal/webhook/beacon/beacon.go" in whole
+    assert "timeoutSeconds: 5" in whole["config/webhook/manifests.yaml"]
+    assert "--drain-delay=5s" in whole["config/manager/manager.yaml"]
+
+
 def test_new_from_standard_input(tmp_path: Path) -> None:
     done = run("new", tmp_path / "op", "--crd", "-", stdin=BEACON.read_bytes())
     assert done.returncode == 0, done.stderr

@@ -6,16 +6,21 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from scaffold.controlplane import ControlPlane
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
+from scaffold.webhooks import Endpoint
 from tests import golden
 from tests.gotests import Record, go, go_test
 from tests.trees import tree
@@ -46,9 +51,25 @@ def kubectl(cluster: ControlPlane, *arguments: str, stdin: str = "") -> str:
 
 @pytest.fixture(scope="module", params=NAMES)
 def deployed(request: pytest.FixtureRequest, cluster: ControlPlane) -> str:
-    """An example whose manifests are in the cluster."""
+    """An example whose manifests are in the cluster, but for its webhooks.
+
+    No network leads from the API server to a Service here; and cert-manager is
+    not installed.
+    """
     name: str = request.param
-    kubectl(cluster, "apply", "--server-side", "-k", str(path(name) / "config/default"))
+    made = kubectl(cluster, "kustomize", str(path(name) / "config/default"))
+    documents = [
+        document
+        for document in YAML(typ="safe").load_all(made)
+        if not document["apiVersion"].startswith(
+            ("cert-manager.io/", "admissionregistration.k8s.io/")
+        )
+    ]
+    for document in documents:
+        if document["kind"] == "CustomResourceDefinition":
+            document["spec"].pop("conversion", None)
+    items = {"apiVersion": "v1", "kind": "List", "items": documents}
+    kubectl(cluster, "apply", "--server-side", "-f", "-", stdin=json.dumps(items))
     kubectl(cluster, "wait", "--for=condition=Established", "--all", "crd")
     return name
 
@@ -72,20 +93,28 @@ def test_every_test_of_an_operator_passes(record_property: Record) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_tests_of_its_own_kinds_pass(name: str, record_property: Record) -> None:
     # The packages in internal/runtime are the same in all of them.
-    go_test(path(name), record_property, "./api/...", "./internal/controller/...")
+    go_test(path(name), record_property, "./api/...", *own_packages(name))
+
+
+def own_packages(name: str) -> list[str]:
+    folders = [f"./internal/{part}" for part in ("controller", "webhook")]
+    return [f"{one}/..." for one in folders if (path(name) / one).exists()]
 
 
 def test_own_tests_pass_on_a_real_api_server(
     deployed: str, cluster: ControlPlane, record_property: Record
 ) -> None:
-    go_test(
-        path(deployed),
-        record_property,
-        "-tags",
-        "integration",
-        "./internal/controller/...",
-        env=cluster.environment(),
-    )
+    # One after the other: while one tests what becomes of a kind's objects, another
+    # must not have them denied.
+    for packages in own_packages(deployed):
+        go_test(
+            path(deployed),
+            record_property,
+            "-tags",
+            "integration",
+            packages,
+            env=cluster.environment(),
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,11 +168,14 @@ def test_runs_with_the_rights_it_is_deployed_with(
     config = tmp_path / "kubeconfig"
     account = f"system:serviceaccount:{namespace}:{deployed}-manager"
     config.write_text(impersonating(cluster, account))
+    endpoint = Endpoint(free_port(), tmp_path / "certificates")
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
                 binary,
                 *container["args"],
+                *(endpoint.flags if serves_webhooks(container) else ()),
+                "--drain-delay=500ms",
                 f"--leader-elect-namespace={namespace}",
                 "--metrics-bind-address=0",
                 "--health-probe-bind-address=0",
@@ -154,25 +186,10 @@ def test_runs_with_the_rights_it_is_deployed_with(
             stderr=subprocess.STDOUT,
         )
     try:
-        applied = json.loads(
-            kubectl(
-                cluster,
-                "apply",
-                "-o=json",
-                "-k",
-                str(path(deployed) / "config/samples"),
-            )
-        )
-        for obj in applied.get("items", [applied]):
-            group = obj["apiVersion"].partition("/")[0]
-            (kind,) = (
-                kind
-                for kind in read([path(deployed) / "crds"])
-                if (kind.group, kind.kind) == (group, obj["kind"])
-            )
-            await_reconciled(cluster, kind, obj, log)
-        if deployed == "fleet":
-            wakes_by_namesakes(cluster, log)
+        with webhooks_at(cluster, deployed, endpoint):
+            check_every_sample(cluster, deployed, log)
+            if deployed == "fleet":
+                wakes_by_namesakes(cluster, log)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, log.read_text()
     finally:
@@ -198,6 +215,68 @@ def wakes_by_namesakes(cluster: ControlPlane, log: Path) -> None:
         assert time.monotonic() < end, f"not woken:\n{log.read_text()}"
         time.sleep(0.1)
     assert "httproutes.gateway.networking.k8s.io" in log.read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def serves_webhooks(container: dict[str, Any]) -> bool:
+    ports = [port["name"] for port in container["ports"]]
+    return "webhook" in ports
+
+
+@contextmanager
+def webhooks_at(cluster: ControlPlane, name: str, endpoint: Endpoint) -> Iterator[None]:
+    """Have the API server ask the webhooks of an example, and convert by them."""
+    converting = [
+        kind.crd_name for kind in read([path(name) / "crds"]) if kind.converts
+    ]
+    configurations = endpoint.configurations(path(name))
+    if not configurations and not converting:
+        yield
+        return
+
+    def convert(crd: str, patch: dict[str, Any]) -> None:
+        text = json.dumps(patch)
+        kubectl(cluster, "patch", "crd", crd, "--type=merge", f"--patch={text}")
+
+    for one in configurations:
+        one["metadata"]["name"] = f"{name}-{one['metadata']['name']}"
+        kubectl(cluster, "create", "-f", "-", stdin=json.dumps(one))
+    for crd in converting:
+        convert(crd, endpoint.conversion())
+    try:
+        yield
+    finally:
+        for one in configurations:
+            kubectl(cluster, "delete", one["kind"], one["metadata"]["name"])
+        for crd in converting:
+            convert(
+                crd, {"spec": {"conversion": {"strategy": "None", "webhook": None}}}
+            )
+
+
+def check_every_sample(cluster: ControlPlane, name: str, log: Path) -> None:
+    """Create the sample of each kind; it is admitted, converted and reconciled."""
+    samples = path(name) / "config/samples"
+    applied = json.loads(kubectl(cluster, "apply", "-o=json", "-k", str(samples)))
+    for obj in applied.get("items", [applied]):
+        group = obj["apiVersion"].partition("/")[0]
+        (kind,) = (
+            kind
+            for kind in read([path(name) / "crds"])
+            if (kind.group, kind.kind) == (group, obj["kind"])
+        )
+        await_reconciled(cluster, kind, obj, log)
+        metadata = obj["metadata"]
+        place = [f"-n={metadata['namespace']}"] if kind.namespaced else []
+        for version in kind.served:
+            resource = f"{kind.plural}.{version.name}.{kind.group}"
+            kubectl(cluster, "get", resource, metadata["name"], *place)
 
 
 def impersonating(cluster: ControlPlane, account: str) -> str:

@@ -232,6 +232,50 @@ def test_kind_removed_is_refused_until_dropped(project: Path) -> None:
     assert list(check(project))[-1] == "go vet"
 
 
+RULES = "internal/webhook/beacon/beacon.go"
+
+
+def test_webhooks_turned_off_and_on_again(project: Path) -> None:
+    """The rules stay the user's; what calls them comes and goes with the answer."""
+    before = (project / RULES).read_text()
+    answers = project / ".copier-answers.yml"
+    edit(answers, lambda text: text.replace("webhooks: true", "webhooks: false"))
+    generate(project)
+    assert (project / RULES).read_text() == before
+    assert not (project / "config/webhook/manifests.yaml").exists()
+    setup = project / "internal/controller/zz_generated.setup.go"
+    assert "webhook" not in setup.read_text()
+    assert (
+        "resources: []" in (project / "config/webhook/kustomization.yaml").read_text()
+    )
+    edit(answers, lambda text: text.replace("webhooks: false", "webhooks: true"))
+    generate(project)
+    settled(project, {RULES: before})
+    assert "webhook.SetupAll(rt)" in setup.read_text()
+
+
+def test_conversion_comes_with_a_version_that_differs(project: Path) -> None:
+    def add_version(text: str) -> str:
+        head, mark, version = text.partition("    - name: v1alpha1\n")
+        old = version.replace("storage: true", "storage: false")
+        return head + mark + old + "    - name: v1\n" + version
+
+    kustomization = project / "config/crd/kustomization.yaml"
+    edit(project / CRD, add_version)
+    generate(project)
+    assert "strategy: Webhook" not in kustomization.read_text()
+    edit(
+        project / CRD,
+        lambda text: text.replace("                colour:", ADDED_FIELD, 1),
+    )
+    before = user_files(project)
+    generate(project)
+    settled(project, before)
+    assert "strategy: Webhook" in kustomization.read_text()
+    setup = (project / "internal/webhook/zz_generated.setup.go").read_text()
+    assert "admission.ConversionPath" in setup
+
+
 def test_edited_generated_file_is_refused(project: Path) -> None:
     edit(
         project / CRD,
@@ -394,6 +438,30 @@ def test_template_moved_on_by_two_versions(
         "ok: go build",
         "ok: go vet",
     ]
+
+
+def test_update_gives_no_webhooks_to_a_project_without_them(
+    template: Path, tmp_path: Path
+) -> None:
+    """As if the project had been made before there was the question."""
+    question = re.compile(r"^webhooks:\n(?:  .*\n)+\n", re.MULTILINE)
+    whole = (template / "copier.yml").read_text()
+    edit(template / "copier.yml", lambda text: question.sub("", text))
+    commit(template, "before the question")
+    git(template, "tag", "v1.0.1")
+    project = tmp_path / "beacon"
+    started(template, project, placed=True)
+    assert "webhooks:" not in (project / ".copier-answers.yml").read_text()
+    assert not (project / RULES).exists()
+    (template / "copier.yml").write_text(whole)
+    move_template_on(template)
+    done = copier(project, "update", "--trust", "--defaults")
+    assert done.returncode == 0, done.stderr
+    assert "\nwebhooks: false\n" in (project / ".copier-answers.yml").read_text()
+    assert not (project / RULES).exists()
+    assert (
+        "resources: []" in (project / "config/webhook/kustomization.yaml").read_text()
+    )
 
 
 def test_update_lists_conflicts_and_fails(template: Path, tmp_path: Path) -> None:

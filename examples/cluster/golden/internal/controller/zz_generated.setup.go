@@ -9,6 +9,7 @@ import (
 	platformv1beta1 "example.com/cluster/api/platform/v1beta1"
 	"example.com/cluster/internal/controller/tenantclass"
 	"example.com/cluster/internal/runtime/manager"
+	"example.com/cluster/internal/webhook"
 )
 
 // AddToScheme adds every API type of this operator to s.
@@ -19,8 +20,11 @@ func AddToScheme(s *runtime.Scheme) error {
 	return builder.AddToScheme(s)
 }
 
-// SetupAll registers the controller of every kind with rt.
+// SetupAll registers the controller of every kind with rt, and the webhooks.
 func SetupAll(rt *manager.Runtime) error {
+	if err := webhook.SetupAll(rt); err != nil {
+		return err
+	}
 	for _, setup := range []func(*manager.Runtime) error{
 		tenantclass.Setup,
 	} {

@@ -9,6 +9,7 @@ import (
 	signalsv1alpha1 "example.com/minimal/api/signals/v1alpha1"
 	"example.com/minimal/internal/controller/beacon"
 	"example.com/minimal/internal/runtime/manager"
+	"example.com/minimal/internal/webhook"
 )
 
 // AddToScheme adds every API type of this operator to s.
@@ -19,8 +20,11 @@ func AddToScheme(s *runtime.Scheme) error {
 	return builder.AddToScheme(s)
 }
 
-// SetupAll registers the controller of every kind with rt.
+// SetupAll registers the controller of every kind with rt, and the webhooks.
 func SetupAll(rt *manager.Runtime) error {
+	if err := webhook.SetupAll(rt); err != nil {
+		return err
+	}
 	for _, setup := range []func(*manager.Runtime) error{
 		beacon.Setup,
 	} {

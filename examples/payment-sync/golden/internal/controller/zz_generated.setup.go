@@ -9,6 +9,7 @@ import (
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
 	"example.com/payment-sync/internal/controller/paymentsync"
 	"example.com/payment-sync/internal/runtime/manager"
+	"example.com/payment-sync/internal/webhook"
 )
 
 // AddToScheme adds every API type of this operator to s.
@@ -19,8 +20,11 @@ func AddToScheme(s *runtime.Scheme) error {
 	return builder.AddToScheme(s)
 }
 
-// SetupAll registers the controller of every kind with rt.
+// SetupAll registers the controller of every kind with rt, and the webhooks.
 func SetupAll(rt *manager.Runtime) error {
+	if err := webhook.SetupAll(rt); err != nil {
+		return err
+	}
 	for _, setup := range []func(*manager.Runtime) error{
 		paymentsync.Setup,
 	} {

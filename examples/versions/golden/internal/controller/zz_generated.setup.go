@@ -11,6 +11,7 @@ import (
 	datav1beta1 "example.com/versions/api/data/v1beta1"
 	"example.com/versions/internal/controller/backup"
 	"example.com/versions/internal/runtime/manager"
+	"example.com/versions/internal/webhook"
 )
 
 // AddToScheme adds every API type of this operator to s.
@@ -23,8 +24,11 @@ func AddToScheme(s *runtime.Scheme) error {
 	return builder.AddToScheme(s)
 }
 
-// SetupAll registers the controller of every kind with rt.
+// SetupAll registers the controller of every kind with rt, and the webhooks.
 func SetupAll(rt *manager.Runtime) error {
+	if err := webhook.SetupAll(rt); err != nil {
+		return err
+	}
 	for _, setup := range []func(*manager.Runtime) error{
 		backup.Setup,
 	} {

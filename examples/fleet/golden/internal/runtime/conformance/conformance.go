@@ -246,7 +246,7 @@ func (b *bench[T]) create(t *testing.T) T {
 		t.Fatalf("create %s: %v", b.Sample, err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		ctx, cancel := detached(t)
 		defer cancel()
 		if err := client.IgnoreNotFound(b.client.Delete(ctx, obj)); err != nil {
 			t.Error(err)
@@ -283,6 +283,11 @@ func (b *bench[T]) awaitReady(t *testing.T, obj T, status metav1.ConditionStatus
 		return last != nil && last.Status == status && (reason == "" || last.Reason == reason) &&
 			last.ObservedGeneration == now.GetGeneration()
 	})
+}
+
+// detached returns a context for cleaning up, when the test's own has ended.
+func detached(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 }
 
 // eventually polls until the condition holds or patience ends.

@@ -1,22 +1,22 @@
 package v1beta1
 
-// completeToHub finishes the conversion of in to the hub version. Fields
-// of the same name and type are set already; set here what is called or shaped
-// differently there. What neither knows how to convert is kept in an annotation.
-//
-// Only one of the versions has, or they do not share the type of:
-//   - spec.claimName
-//   - spec.claimNames
-//   - spec.target
-//   - spec.hooks[].timeout
-//   - spec.hooks[].when
-//   - status.copies
-//   - status.size
+// completeToHub puts the one claim of this version in the first place of the
+// hub's list. What was behind it is there already.
 func (in *Backup) completeToHub(out *hubBackup) error {
+	switch {
+	case in.Spec.ClaimName == "":
+	case len(out.Spec.ClaimNames) == 0:
+		out.Spec.ClaimNames = []string{in.Spec.ClaimName}
+	default:
+		out.Spec.ClaimNames[0] = in.Spec.ClaimName
+	}
 	return nil
 }
 
-// completeFromHub finishes the conversion of in from the hub version.
+// completeFromHub shows the first claim of the hub's list.
 func (in *Backup) completeFromHub(from *hubBackup) error {
+	if len(from.Spec.ClaimNames) > 0 {
+		in.Spec.ClaimName = from.Spec.ClaimNames[0]
+	}
 	return nil
 }

@@ -3,68 +3,19 @@
 package v1beta1
 
 import (
-	"encoding/json"
 	"testing"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/randfill"
-
 	hub "example.com/versions/api/data/v1"
+	"example.com/versions/internal/runtime/roundtrip"
 )
 
 // TestBackupConversionLosesNothing takes random objects from this version to the
 // hub and back, and the other way round.
 func TestBackupConversionLosesNothing(t *testing.T) {
-	filler := conversionFiller()
-	for range 300 {
-		spoke, middle, end := &Backup{}, &hub.Backup{}, &Backup{}
-		filler.Fill(spoke)
-		must(t, spoke.ConvertTo(middle))
-		must(t, end.ConvertFrom(middle))
-		sameJSON(t, spoke, end)
-
-		first, between, last := &hub.Backup{}, &Backup{}, &hub.Backup{}
-		filler.Fill(first)
-		must(t, between.ConvertFrom(first))
-		must(t, between.ConvertTo(last))
-		sameJSON(t, first, last)
-	}
-}
-
-// conversionFiller fills objects with random values that JSON holds exactly.
-func conversionFiller() *randfill.Filler {
-	return randfill.NewWithSeed(1).NilChance(0.3).NumElements(0, 3).MaxDepth(12).Funcs(
-		func(*metav1.TypeMeta, randfill.Continue) {},
-		func(meta *metav1.ObjectMeta, c randfill.Continue) { meta.Name = c.String(0) },
-		func(at *metav1.Time, c randfill.Continue) { *at = metav1.Unix(c.Int63n(4e9), 0) },
-		func(q *resource.Quantity, c randfill.Continue) {
-			*q = *resource.NewQuantity(c.Int63n(1e9), resource.DecimalSI)
-		},
-		func(v *intstr.IntOrString, c randfill.Continue) { *v = intstr.FromInt32(c.Int31()) },
-		func(v *apiextensionsv1.JSON, _ randfill.Continue) { v.Raw = []byte(`{"a":[1,null]}`) },
-		func(v *map[string]apiextensionsv1.JSON, _ randfill.Continue) { *v = nil },
-		func(v *runtime.RawExtension, _ randfill.Continue) { v.Raw = []byte(`{"a":1}`) },
-	)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
+	if err := roundtrip.Check(
+		func() *Backup { return &Backup{} },
+		func() *hub.Backup { return &hub.Backup{} },
+	); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func sameJSON(t *testing.T, want, got any) {
-	t.Helper()
-	wanted, err := json.Marshal(want)
-	must(t, err)
-	made, err := json.Marshal(got)
-	must(t, err)
-	if string(wanted) != string(made) {
-		t.Fatalf("lost in conversion:\nwant %s\ngot  %s", wanted, made)
 	}
 }
