@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from scaffold.controlplane import ControlPlane
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
-from scaffold.webhooks import Endpoint
 from tests import golden
+from tests.deployed import apply, kubectl, pod, running, until
 from tests.gotests import Record, go, go_test
 from tests.trees import tree
 
@@ -34,21 +27,6 @@ def path(name: str) -> Path:
     return golden.EXAMPLES / name / "golden"
 
 
-def kubectl(cluster: ControlPlane, *arguments: str, stdin: str = "") -> str:
-    run = subprocess.run(
-        [
-            cluster.assets / "kubectl",
-            f"--kubeconfig={cluster.kubeconfig}",
-            *arguments,
-        ],
-        input=stdin,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, f"kubectl {' '.join(arguments)}\n{run.stderr}"
-    return run.stdout
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def deployed(request: pytest.FixtureRequest, cluster: ControlPlane) -> str:
     """An example whose manifests are in the cluster, but for its webhooks.
@@ -57,20 +35,7 @@ def deployed(request: pytest.FixtureRequest, cluster: ControlPlane) -> str:
     not installed.
     """
     name: str = request.param
-    made = kubectl(cluster, "kustomize", str(path(name) / "config/default"))
-    documents = [
-        document
-        for document in YAML(typ="safe").load_all(made)
-        if not document["apiVersion"].startswith(
-            ("cert-manager.io/", "admissionregistration.k8s.io/")
-        )
-    ]
-    for document in documents:
-        if document["kind"] == "CustomResourceDefinition":
-            document["spec"].pop("conversion", None)
-    items = {"apiVersion": "v1", "kind": "List", "items": documents}
-    kubectl(cluster, "apply", "--server-side", "-f", "-", stdin=json.dumps(items))
-    kubectl(cluster, "wait", "--for=condition=Established", "--all", "crd")
+    apply(cluster, path(name))
     return name
 
 
@@ -144,59 +109,17 @@ def test_runs_with_the_rights_it_is_deployed_with(
     deployed: str, cluster: ControlPlane, tmp_path: Path
 ) -> None:
     """The operator works as its service account, with the arguments of its pod."""
-    namespace = f"{deployed}-system"
-    deployment = json.loads(
-        kubectl(
-            cluster,
-            "get",
-            "deployment",
-            f"{deployed}-manager",
-            "-n",
-            namespace,
-            "-o=json",
-        )
-    )["spec"]["template"]["spec"]
-    (container,) = deployment["containers"]
+    spec = pod(cluster, deployed)
+    (container,) = spec["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert deployment["securityContext"]["runAsNonRoot"] is True
-    assert f"--pod-grace={deployment['terminationGracePeriodSeconds']}s" in (
-        container["args"]
-    )
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert f"--pod-grace={spec['terminationGracePeriodSeconds']}s" in container["args"]
 
-    binary, log = tmp_path / "manager", tmp_path / "log"
-    go(path(deployed), "build", "-o", str(binary), "./cmd/manager")
-    config = tmp_path / "kubeconfig"
-    account = f"system:serviceaccount:{namespace}:{deployed}-manager"
-    config.write_text(impersonating(cluster, account))
-    endpoint = Endpoint(free_port(), tmp_path / "certificates")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                binary,
-                *container["args"],
-                *(endpoint.flags if serves_webhooks(container) else ()),
-                "--drain-delay=500ms",
-                f"--leader-elect-namespace={namespace}",
-                "--metrics-bind-address=0",
-                "--health-probe-bind-address=0",
-                "--zap-log-level=debug",
-            ],
-            env=os.environ | {"KUBECONFIG": str(config)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with webhooks_at(cluster, deployed, endpoint):
-            check_every_sample(cluster, deployed, log)
-            if deployed == "fleet":
-                wakes_by_namesakes(cluster, log)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
-    refused = [line for line in log.read_text().splitlines() if "forbidden" in line]
-    assert not refused, "\n".join(refused)
+    project = path(deployed)
+    with running(cluster, project, deployed, tmp_path, "--zap-log-level=debug") as log:
+        check_every_sample(cluster, deployed, log)
+        if deployed == "fleet":
+            wakes_by_namesakes(cluster, log)
 
 
 def wakes_by_namesakes(cluster: ControlPlane, log: Path) -> None:
@@ -210,54 +133,8 @@ def wakes_by_namesakes(cluster: ControlPlane, log: Path) -> None:
     place = ["-n", fleet["metadata"]["namespace"]]
     before = passes()
     kubectl(cluster, *place, "create", "configmap", fleet["metadata"]["name"])
-    end = time.monotonic() + 30
-    while passes() == before:
-        assert time.monotonic() < end, f"not woken:\n{log.read_text()}"
-        time.sleep(0.1)
+    until("the fleet is woken", log, lambda: passes() > before)
     assert "httproutes.gateway.networking.k8s.io" in log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def serves_webhooks(container: dict[str, Any]) -> bool:
-    ports = [port["name"] for port in container["ports"]]
-    return "webhook" in ports
-
-
-@contextmanager
-def webhooks_at(cluster: ControlPlane, name: str, endpoint: Endpoint) -> Iterator[None]:
-    """Have the API server ask the webhooks of an example, and convert by them."""
-    converting = [
-        kind.crd_name for kind in read([path(name) / "crds"]) if kind.converts
-    ]
-    configurations = endpoint.configurations(path(name))
-    if not configurations and not converting:
-        yield
-        return
-
-    def convert(crd: str, patch: dict[str, Any]) -> None:
-        text = json.dumps(patch)
-        kubectl(cluster, "patch", "crd", crd, "--type=merge", f"--patch={text}")
-
-    for one in configurations:
-        one["metadata"]["name"] = f"{name}-{one['metadata']['name']}"
-        kubectl(cluster, "create", "-f", "-", stdin=json.dumps(one))
-    for crd in converting:
-        convert(crd, endpoint.conversion())
-    try:
-        yield
-    finally:
-        for one in configurations:
-            kubectl(cluster, "delete", one["kind"], one["metadata"]["name"])
-        for crd in converting:
-            convert(
-                crd, {"spec": {"conversion": {"strategy": "None", "webhook": None}}}
-            )
 
 
 def check_every_sample(cluster: ControlPlane, name: str, log: Path) -> None:
@@ -279,25 +156,14 @@ def check_every_sample(cluster: ControlPlane, name: str, log: Path) -> None:
             kubectl(cluster, "get", resource, metadata["name"], *place)
 
 
-def impersonating(cluster: ControlPlane, account: str) -> str:
-    """Return a kubeconfig whose user acts as a service account."""
-    config = json.loads(kubectl(cluster, "config", "view", "--raw", "-o", "json"))
-    for user in config["users"]:
-        user["user"] |= {
-            "as": account,
-            "as-groups": ["system:serviceaccounts", "system:authenticated"],
-        }
-    return json.dumps(config)
-
-
 def await_reconciled(
     cluster: ControlPlane, kind: Kind, obj: dict[str, Any], log: Path
 ) -> None:
     """Wait for the status of the object as it is, or for word of it in the log."""
     place = obj["metadata"].get("namespace")
     name = obj["metadata"]["name"]
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+
+    def reconciled() -> bool:
         found = kubectl(
             cluster,
             "get",
@@ -309,10 +175,7 @@ def await_reconciled(
         now = json.loads(found)
         if kind.storage.observed_generation:
             seen = now.get("status", {}).get("observedGeneration")
-            reconciled = seen == now["metadata"]["generation"]
-        else:
-            reconciled = name in log.read_text()
-        if reconciled:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{kind.plural} {name} was never reconciled:\n{log.read_text()}")
+            return bool(seen == now["metadata"]["generation"])
+        return name in log.read_text()
+
+    until(f"{kind.plural} {name} is reconciled", log, reconciled)

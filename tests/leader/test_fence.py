@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,12 @@ import pytest
 from scaffold import project
 from scaffold.controlplane import ControlPlane, control_plane
 from tests import golden
-from tests.gotests import go
+from tests.deployed import apply, attempt, kubectl, namespace, pod, running, until
 
 pytestmark = [pytest.mark.golang, pytest.mark.controlplane]
 
 NAME = "fenced"
-NAMESPACE = f"{NAME}-system"
+NAMESPACE = namespace(NAME)
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}-manager"
 
 
@@ -33,26 +31,13 @@ class Operator:
     cluster: ControlPlane
     log: Path
 
-    def kubectl(
-        self, *arguments: str, stdin: str = ""
-    ) -> subprocess.CompletedProcess[str]:
+    def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run kubectl as the administrator, or as an argument says."""
-        return subprocess.run(
-            [
-                self.cluster.assets / "kubectl",
-                f"--kubeconfig={self.cluster.kubeconfig}",
-                *arguments,
-            ],
-            input=stdin,
-            capture_output=True,
-            text=True,
-        )
+        return attempt(self.cluster, *arguments)
 
-    def ok(self, *arguments: str, stdin: str = "") -> str:
-        """Run kubectl as the administrator; it must succeed."""
-        done = self.kubectl(*arguments, stdin=stdin)
-        assert done.returncode == 0, f"kubectl {' '.join(arguments)}\n{done.stderr}"
-        return done.stdout
+    def ok(self, *arguments: str) -> str:
+        """Run kubectl; it must succeed."""
+        return kubectl(self.cluster, *arguments)
 
     def lease(self) -> dict[str, Any]:
         """Return the spec of the lease, empty while there is none."""
@@ -74,15 +59,6 @@ class Operator:
         ]
 
 
-def until(what: str, log: Path, holds: Callable[[], bool]) -> None:
-    """Wait for something to be true."""
-    end = time.monotonic() + 60
-    while not holds():
-        if time.monotonic() > end:
-            pytest.fail(f"{what}: not in a minute\n{log.read_text()}")
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     folder = tmp_path_factory.mktemp("fence")
@@ -96,61 +72,30 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     text = chosen.read_text()
     assert "  # - ../fence\n" in text
     chosen.write_text(text.replace("  # - ../fence", "  - ../fence"))
-    binary, log = folder / "manager", folder / "log"
-    go(made, "build", "-o", str(binary), "./cmd/manager")
     with control_plane() as cluster:
-        o = Operator(cluster, log)
-        o.ok("apply", "--server-side", "-k", str(chosen.parent))
-        o.ok("wait", "--for=condition=Established", "--all", "crd")
-        deployment = json.loads(
-            o.ok("get", "deployment", f"{NAME}-manager", f"-n={NAMESPACE}", "-o=json")
-        )
-        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        apply(cluster, made)
+        (container,) = pod(cluster, NAME)["containers"]
         assert "--leader-elect-server-fence" in container["args"]
         # For the tests' own requests in its name: kubectl reads before it writes.
-        o.ok(
+        kubectl(
+            cluster,
             "create",
             "clusterrole",
             "tests",
             "--verb=get,patch,delete",
             "--resource=beacons,beacons/status",
         )
-        o.ok(
+        kubectl(
+            cluster,
             "create",
             "clusterrolebinding",
             "tests",
             "--clusterrole=tests",
             f"--serviceaccount={NAMESPACE}:{NAME}-manager",
         )
-        # With its own token, and so with its own rights to impersonate.
-        token = o.ok("create", "token", f"{NAME}-manager", f"-n={NAMESPACE}").strip()
-        config = json.loads(o.ok("config", "view", "--raw", "-o", "json"))
-        config["users"][0]["user"] = {"token": token}
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(json.dumps(config))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [
-                    binary,
-                    *container["args"],
-                    f"--leader-elect-namespace={NAMESPACE}",
-                    "--leader-elect-lease-duration=3s",
-                    "--metrics-bind-address=0",
-                    "--health-probe-bind-address=0",
-                ],
-                env=os.environ | {"KUBECONFIG": str(kubeconfig)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield o
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, log.read_text()
-        finally:
-            process.kill()
-            process.wait()
-    refused = [line for line in log.read_text().splitlines() if "forbidden" in line]
-    assert not refused, "\n".join(refused)
+        short = "--leader-elect-lease-duration=3s"
+        with running(cluster, made, NAME, folder, short) as log:
+            yield Operator(cluster, log)
 
 
 def sample(operator: Operator) -> str:
