@@ -21,8 +21,16 @@
 //     cause.ShutdownEnded and Run returns.
 //
 // With leader election (see package leader) the process competes for its lease
-// from when the caches are filled until everything has been stopped. It is
-// ready, and controllers run, whether it leads or not: what tells the modes
-// apart is that the clients made from its config write only while it leads, and
-// the Gate in each controller's chain.
+// from when the caches are filled until everything has been stopped, and lives on
+// when it loses it. Caches, webhooks, metrics, probes and controllers run whether
+// it leads or not. What tells the modes apart:
+//
+//   - clients made from the manager's config, its own included, write only while
+//     the process leads;
+//   - the Gate in each controller's chain has it observe otherwise, and the source
+//     made by [Runtime.Gains] enqueues everything when it leads again;
+//   - a runnable that needs leader election runs once in each term, with a context
+//     that ends with it ([Runtime.Add]);
+//   - /readyz?verbose has a line "leading" or "observing", ready in either, and the
+//     metric leader_leading is 1 or 0.
 package manager

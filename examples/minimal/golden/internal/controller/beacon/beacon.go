@@ -12,7 +12,8 @@ import (
 
 // Reconciler does the work for Beacon objects. Give it a method FinalizeKind to
 // clean up when an object is deleted, Every to look at objects regularly,
-// Configure to watch what it owns: package reconciler lists all it can have.
+// ObserveKind to look at them while another replica leads, Configure to watch
+// what it owns: package reconciler lists all it can have.
 type Reconciler struct {
 	client client.Client
 }
@@ -24,7 +25,9 @@ func New(rt *manager.Runtime) (*Reconciler, error) {
 
 // ReconcileKind brings the world into the state that obj asks for. What it
 // changes in the status is written when it returns, also if it fails; what its
-// error may say is in package requeue. It must return soon after ctx ends.
+// error may say is in package requeue. It must return soon after ctx ends. Only
+// the leader gets here, and the client it has stops writing when it no longer
+// leads; before a side effect elsewhere, such as a payment, call leader.Join.
 func (r *Reconciler) ReconcileKind(ctx context.Context, obj *Beacon) error {
 	log.FromContext(ctx).V(1).Info("Nothing to do yet", "generation", obj.GetGeneration())
 	return nil

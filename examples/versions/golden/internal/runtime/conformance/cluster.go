@@ -5,6 +5,8 @@
 package conformance
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -18,15 +20,25 @@ import (
 func Start(t *testing.T, crds string) *rest.Config {
 	t.Helper()
 	ctrl.SetLogger(logr.Discard())
-	server := &envtest.Environment{CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true}
-	config, err := server.Start()
+	server, err := start(crds)
 	if err != nil {
-		t.Fatalf("start an API server: %v\nKUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := server.Stop(); err != nil {
 			t.Errorf("stop the API server: %v", err)
 		}
 	})
-	return config
+	return server.Config
+}
+
+// start leaves no process behind if it fails, as it does with CRDs that the
+// API server refuses. The environment is for Stop and for its connection.
+func start(crds string) (*envtest.Environment, error) {
+	server := &envtest.Environment{CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true}
+	if _, err := server.Start(); err != nil {
+		return server, fmt.Errorf(
+			"start an API server, from the folder KUBEBUILDER_ASSETS names, with the CRDs of %s: %w", crds, errors.Join(err, server.Stop()))
+	}
+	return server, nil
 }
