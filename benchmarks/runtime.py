@@ -193,8 +193,9 @@ def page(rounds: int) -> str:
     load = os.getloadavg()[0]
     return f"""# The runtime, beside controller-runtime alone
 
-`make bench`, {time.strftime("%Y-%m-%d")}: {machine()}; {versions()}; a real kube-apiserver and etcd on the same machine, whose load
-was {load:.1f} at the start. Both sides of a table come from one run, turn by turn; trust the ratios more than the figures.
+`make bench`, {time.strftime("%Y-%m-%d")}: {machine()}; {versions()};
+a real kube-apiserver and etcd on the same machine, whose load was {load:.1f} at the start. Both sides of a table come from one run, so trust
+the ratios more than the figures: above a load of 2 the times say more about the machine.
 
 ## Overhead
 
