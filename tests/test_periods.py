@@ -9,13 +9,15 @@ import pytest
 
 from scaffold import periods
 from scaffold.errors import ProjectError
+from tests import golden
 
-TEMPLATE = Path(__file__).parent.parent / "templates/project" / periods.MANIFEST
+# Without webhooks, and so without a drain delay.
+MANIFEST = golden.EXAMPLES / "fleet/golden" / periods.MANIFEST
 RUNTIME = Path(__file__).parent.parent / "templates/runtime/manager/settings.go"
 
 
 def project(tmp_path: Path, *edits: tuple[str, str]) -> Path:
-    text = TEMPLATE.read_text("utf-8")
+    text = MANIFEST.read_text("utf-8")
     for old, new in edits:
         assert old in text
         text = text.replace(old, new)
@@ -25,8 +27,17 @@ def project(tmp_path: Path, *edits: tuple[str, str]) -> Path:
     return tmp_path
 
 
-def test_the_skeleton_fits(tmp_path: Path) -> None:
-    periods.check(project(tmp_path))
+@pytest.mark.parametrize("name", golden.names())
+def test_what_is_emitted_fits(name: str) -> None:
+    folder = golden.EXAMPLES / name / "golden"
+    assert "--pod-grace=" in (folder / periods.MANIFEST).read_text("utf-8")
+    periods.check(folder)
+
+
+def test_the_drain_delay_counts(tmp_path: Path) -> None:
+    edit = ("--reconcile-timeout=20s", "--drain-delay=5s")
+    with pytest.raises(ProjectError, match="a shutdown of 30 s does not fit"):
+        periods.check(project(tmp_path, edit))
 
 
 def test_a_longer_reconcile_fits_with_a_longer_grace(tmp_path: Path) -> None:
