@@ -60,6 +60,10 @@ soak: $(READY) ## what make test does once, many times over
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
 		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
 
+.PHONY: soak
+soak: $(READY) ## the full counts, half an hour and more; writes docs/leadership.md
+	$(BIN)/python -m benchmarks.leadership --page docs/leadership.md
+
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

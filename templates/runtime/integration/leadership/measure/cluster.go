@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"path"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -40,6 +44,31 @@ func newCluster(config *rest.Config, crds string) (*cluster, error) {
 	return &cluster{c, config}, nil
 }
 
+// versions returns those of the API server and of the libraries whose election
+// is measured, by name.
+func (c *cluster) versions() (map[string]string, error) {
+	asking, err := discovery.NewDiscoveryClientForConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
+	server, err := asking.ServerVersion()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{"kube-apiserver": server.GitVersion}
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil, errors.New("this program does not know what it is built from")
+	}
+	for _, d := range build.Deps {
+		switch name := path.Base(d.Path); name {
+		case "controller-runtime", "client-go":
+			found[name] = d.Version
+		}
+	}
+	return found, nil
+}
+
 // populate makes a namespace with n widgets.
 func (c *cluster) populate(ctx context.Context, namespace string, n int) error {
 	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
@@ -54,8 +83,11 @@ func (c *cluster) populate(ctx context.Context, namespace string, n int) error {
 	return nil
 }
 
-// record fills a history from watches of the widgets and the lease, until ctx
-// ends.
+// heartbeatOf labels the heartbeats of the competitors for a lease.
+const heartbeatOf = "leader.ctxscaffold.dev/heartbeat-of"
+
+// record fills a history from watches of the widgets, the lease and the heartbeats,
+// until ctx ends.
 func (c *cluster) record(ctx context.Context, namespace string, h *history) {
 	serials := map[string]int64{} // by widget: other writes leave it as it is
 	watches := map[runtimewatch.Source]handler{
@@ -75,6 +107,11 @@ func (c *cluster) record(ctx context.Context, namespace string, h *history) {
 				seen.holder = *l.Spec.HolderIdentity
 			}
 			h.update(func() { h.leases = append(h.leases, seen) })
+		},
+		runtimewatch.For(c, &coordinationv1.LeaseList{}, client.InNamespace(leaseNamespace), client.MatchingLabels{heartbeatOf: namespace}): func(e watch.Event) {
+			if e.Type != watch.Deleted {
+				h.update(func() { h.beats++ })
+			}
 		},
 	}
 	for source, handle := range watches {

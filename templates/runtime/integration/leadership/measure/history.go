@@ -18,6 +18,7 @@ type history struct {
 	terms   []term
 	commits []commit
 	leases  []leaseState
+	beats   int // of observers' hearts
 }
 
 // term is a time of leading as an operator saw it.
@@ -126,6 +127,18 @@ func (h *history) wrote(writer string, after time.Time) bool {
 	return false
 }
 
+// lasts tells whether a term has not ended yet.
+func (h *history) lasts(t term) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, known := range h.terms {
+		if known.writer == t.writer && known.began.Equal(t.began) {
+			return known.ended.IsZero()
+		}
+	}
+	return false
+}
+
 // over waits for the end of a term.
 func (h *history) over(ctx context.Context, of term) (term, error) {
 	return await(ctx, h, "the end of a term", func() (term, bool) {
@@ -158,6 +171,33 @@ func (h *history) revision() int64 {
 		return 0
 	}
 	return h.leases[len(h.leases)-1].revision
+}
+
+// total returns how many commits there have been.
+func (h *history) total() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.commits)
+}
+
+// beaten returns how many heartbeats there have been.
+func (h *history) beaten() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.beats
+}
+
+// ledAgain tells whether the process of a term, which has a name that no other
+// ever has, led again after it.
+func (h *history) ledAgain(after term) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.terms {
+		if t.identity() == after.identity() && t.began.After(after.began) {
+			return true
+		}
+	}
+	return false
 }
 
 // by returns the commits of a writer, oldest first.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -32,6 +33,9 @@ type outcome struct {
 	Overlap int `json:"overlap"`
 	// Survived tells that the process of the former leader went on.
 	Survived bool `json:"survived"`
+	// Reelected tells that the same process led again.
+	Reelected bool `json:"reelected"`
+	former    term // the one that was struck
 	// Lines are the commits around the incident, for a picture.
 	Lines []line `json:"lines,omitempty"`
 }
@@ -50,9 +54,10 @@ type incident struct {
 	// the leader commits is beyond its time, and when that was. It calls off what
 	// lasts, once the next leader writes, by itself.
 	strike func(ctx context.Context, l *lab, p *pair, leader term) (revision int64, at time.Time, err error)
-	// settle is how long to watch after the next leader writes.
-	settle time.Duration
 }
+
+// settle is how long to watch after the next leader writes.
+const settle = leaseDuration / 2
 
 var steal = incident{
 	name: "steal",
@@ -63,7 +68,6 @@ var steal = incident{
 			lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.AcquireTime, lease.Spec.LeaseTransitions = &rival, &moment, &moment, &next
 		})
 	},
-	settle: leaseDuration,
 }
 
 var deletion = incident{
@@ -78,7 +82,6 @@ var deletion = incident{
 		gone, err := p.log.lease(ctx, "the deletion", before, func(s leaseState) bool { return s.holder == "-" })
 		return gone.revision, at, err
 	},
-	settle: leaseDuration / 2,
 }
 
 // partition cuts the leader off from the lease, and from nothing else.
@@ -101,7 +104,6 @@ var partition = incident{
 		_ = r.get(ctx, "/unblock", nil) // a plain manager's process has ended
 		return taken.revision, at, nil
 	},
-	settle: leaseDuration / 2,
 }
 
 // freeze stops the leader's process until another one leads.
@@ -126,7 +128,6 @@ var freeze = incident{
 		time.Sleep(leaseDuration / 4)
 		return taken.revision, at, r.signal(syscall.SIGCONT)
 	},
-	settle: leaseDuration,
 }
 
 // stop asks the leader to end.
@@ -137,14 +138,13 @@ var stop = incident{
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		before := p.log.revision()
+		before, at := p.log.revision(), time.Now()
 		if err := r.signal(syscall.SIGTERM); err != nil {
-			return 0, time.Time{}, err
+			return 0, at, err
 		}
 		released, err := p.log.lease(ctx, "the release", before, func(s leaseState) bool { return s.holder != leader.identity() })
-		return released.revision, released.seen, err
+		return released.revision, at, err
 	},
-	settle: leaseDuration / 2,
 }
 
 // taken waits until another one than leader holds the lease.
@@ -154,14 +154,27 @@ func (p *pair) taken(ctx context.Context, leader term) (leaseState, error) {
 	})
 }
 
+// hit lets an incident happen to the leader of a pair. A leader that is none any
+// more by itself, as on a machine that is too busy, is not hit, but the next.
+func (i incident) hit(ctx context.Context, l *lab, p *pair) (old term, revision int64, at time.Time, err error) {
+	for {
+		if old, err = p.log.leader(ctx, time.Time{}); err != nil {
+			return old, 0, at, err
+		}
+		time.Sleep(leaseDuration / 4) // under way
+		if p.log.lasts(old) {
+			revision, at, err = i.strike(ctx, l, p, old)
+			if err == nil || p.log.lasts(old) {
+				return old, revision, at, err
+			}
+		}
+		fmt.Fprintf(os.Stderr, "%s: %s led no more before it was hit\n", i.name, old.writer)
+	}
+}
+
 // run lets an incident happen to the leader of a pair and tells what came of it.
 func (i incident) run(ctx context.Context, l *lab, p *pair) (outcome, error) {
-	old, err := p.log.leader(ctx, time.Time{})
-	if err != nil {
-		return outcome{}, err
-	}
-	time.Sleep(leaseDuration / 4) // under way
-	revision, at, err := i.strike(ctx, l, p, old)
+	old, revision, at, err := i.hit(ctx, l, p)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%s: %w", i.name, err)
 	}
@@ -170,20 +183,20 @@ func (i incident) run(ctx context.Context, l *lab, p *pair) (outcome, error) {
 		return outcome{}, fmt.Errorf("%s: %w", i.name, err)
 	}
 	if p.mode == "plain" && held.holder == old.identity() {
-		return p.kept(old, revision, held, at, i.settle), nil
+		return p.kept(old, revision, held, at), nil
 	}
-	next, err := p.log.leader(ctx, at)
+	next, err := p.log.leader(ctx, old.began)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%s: %w", i.name, err)
 	}
-	time.Sleep(i.settle)
+	time.Sleep(settle)
 	if old, err = p.log.over(ctx, old); err != nil {
 		return outcome{}, fmt.Errorf("%s: %w", i.name, err)
 	}
 	if err := l.audit.refresh(); err != nil {
 		return outcome{}, err
 	}
-	o := outcome{Ended: new(ms(old.ended.Sub(at))), Led: ms(next.began.Sub(at)), Survived: !old.wentWithIt}
+	o := outcome{Ended: new(ms(old.ended.Sub(at))), Led: ms(next.began.Sub(at)), Survived: !old.wentWithIt, former: old}
 	for _, w := range l.audit.between(old.identity(), old.began, time.Now()) {
 		if next.identity() == old.identity() && !w.received.Before(next.began) {
 			continue // of the same process's next term
@@ -211,9 +224,9 @@ func (i incident) run(ctx context.Context, l *lab, p *pair) (outcome, error) {
 
 // kept is the outcome where a plain manager takes the lease again and has never
 // stopped.
-func (p *pair) kept(old term, revision int64, held leaseState, at time.Time, settle time.Duration) outcome {
+func (p *pair) kept(old term, revision int64, held leaseState, at time.Time) outcome {
 	time.Sleep(settle)
-	o := outcome{Led: ms(held.seen.Sub(at)), Survived: true}
+	o := outcome{Led: ms(held.seen.Sub(at)), Survived: true, former: old}
 	for _, c := range p.log.by(old.writer) {
 		if c.revision > revision && c.revision < held.revision {
 			o.Beyond++

@@ -78,9 +78,10 @@ func (l *lab) kill(ctx context.Context, length time.Duration) error {
 		time.Sleep(retryPeriod)
 	}
 	k.TwoWriters = p.log.returns()
+	k.Commits = p.log.total()
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
-	k.Terms, k.Commits = len(p.log.terms), len(p.log.commits)
+	k.Terms = len(p.log.terms)
 	return nil
 }
 

@@ -39,13 +39,26 @@ type report struct {
 	Lease struct {
 		Duration, RenewDeadline, RetryPeriod, Margin float64
 	} `json:"lease"`
-	// Incidents are outcomes by incident and mode.
-	Incidents map[string]map[string][]outcome `json:"incidents"`
+	Date    string  `json:"date"`
+	Seconds float64 `json:"seconds"` // the whole run
+	// Versions are those of what was measured, by name.
+	Versions map[string]string `json:"versions"`
+	// Incidents are by incident and mode.
+	Incidents map[string]map[string]*series `json:"incidents"`
+	// Audience is by mode.
+	Audience map[string]*audience `json:"audience"`
 	// Transitions is what callers of the operators' HTTP API saw, and what is left
 	// behind, after many terms.
 	Transitions *transitions `json:"transitions,omitempty"`
 	// Killing is what came of replicas that were killed at random.
 	Killing *killing `json:"killing,omitempty"`
+}
+
+// series is one incident happening to one pair again and again.
+type series struct {
+	Seconds  float64   `json:"seconds"`
+	Commits  int       `json:"commits"` // of the operators, meanwhile
+	Outcomes []outcome `json:"outcomes"`
 }
 
 // lab is where experiments are made.
@@ -110,11 +123,14 @@ func run(ctx context.Context, want plan, crds string) error {
 	}
 	r := &l.report
 	r.Lease.Duration, r.Lease.RenewDeadline, r.Lease.RetryPeriod, r.Lease.Margin = ms(leaseDuration), ms(renewDeadline), ms(retryPeriod), ms(margin)
-	r.Incidents = map[string]map[string][]outcome{}
-	if err := l.experiments(ctx, want); err != nil {
+	r.Incidents = map[string]map[string]*series{}
+	if r.Versions, err = l.cluster.versions(); err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	begin := time.Now()
+	err = l.experiments(ctx, want)
+	r.Date, r.Seconds = begin.Format(time.DateOnly), time.Since(begin).Seconds()
+	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(r)) // what there is, is of use in any case
 }
 
 // experiments makes them one after the other, with both kinds of operators at
@@ -143,6 +159,10 @@ func (l *lab) experiments(ctx context.Context, want plan) error {
 			return err
 		}
 	}
+	var err error
+	if l.report.Audience, err = beside(modes, func(mode string) (*audience, error) { return l.attend(ctx, want.count, mode) }); err != nil {
+		return err
+	}
 	if want.terms > 0 {
 		if err := l.transitions(ctx, want.terms); err != nil {
 			return err
@@ -156,46 +176,60 @@ func (l *lab) experiments(ctx context.Context, want plan) error {
 
 // unwatchedSteal is a steal from a leader whose watch of the lease brings
 // nothing.
-var unwatchedSteal = incident{name: "steal, unwatched", strike: steal.strike, settle: steal.settle}
+var unwatchedSteal = incident{name: "steal, unwatched", strike: steal.strike}
 
 // repeat lets an incident happen count times to a pair of each mode.
 func (l *lab) repeat(ctx context.Context, i incident, unwatched bool, count int, modes []string) error {
-	var all sync.WaitGroup
-	errs := make([]error, len(modes))
-	results := make([][]outcome, len(modes))
-	for m, mode := range modes {
-		all.Go(func() { results[m], errs[m] = l.series(ctx, i, unwatched, count, mode) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	l.report.Incidents[i.name] = map[string][]outcome{}
-	for m, mode := range modes {
-		l.report.Incidents[i.name][mode] = results[m]
-	}
-	return nil
+	found, err := beside(modes, func(mode string) (*series, error) { return l.series(ctx, i, unwatched, count, mode) })
+	l.report.Incidents[i.name] = found
+	return err
 }
 
-func (l *lab) series(ctx context.Context, i incident, unwatched bool, count int, mode string) ([]outcome, error) {
+// beside makes an experiment in all modes at the same time.
+func beside[T any](modes []string, experiment func(mode string) (T, error)) (map[string]T, error) {
+	var all sync.WaitGroup
+	errs, results := make([]error, len(modes)), make([]T, len(modes))
+	for m, mode := range modes {
+		all.Go(func() { results[m], errs[m] = experiment(mode) })
+	}
+	all.Wait()
+	found := map[string]T{}
+	for m, mode := range modes {
+		found[mode] = results[m]
+	}
+	return found, errors.Join(errs...)
+}
+
+func (l *lab) series(ctx context.Context, i incident, unwatched bool, count int, mode string) (*series, error) {
 	p, done, err := l.setUp(ctx, mode, 2, unwatched)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	var outcomes []outcome
+	s := &series{}
+	begin := time.Now()
 	for n := range count {
 		o, err := i.run(ctx, l, p)
 		if err != nil {
 			return nil, fmt.Errorf("%s, number %d of %s: %w", mode, n+1, i.name, err)
 		}
-		if n > 0 {
+		if n > 0 || i.name != steal.name {
 			o.Lines = nil // one picture is enough
 		}
-		outcomes = append(outcomes, o)
+		s.Outcomes = append(s.Outcomes, o)
 		fmt.Fprintf(os.Stderr, "%s %d of %d, %s: %s\n", i.name, n+1, count, mode, o)
 	}
-	return outcomes, nil
+	s.Seconds, s.Commits = time.Since(begin).Seconds(), p.log.total()
+	if mode == "ours" && i.name != stop.name {
+		// What led before the last incident gets its turn too.
+		if _, err := steal.run(ctx, l, p); err != nil {
+			return nil, fmt.Errorf("the steal after %s: %w", i.name, err)
+		}
+	}
+	for n := range s.Outcomes {
+		s.Outcomes[n].Reelected = p.log.ledAgain(s.Outcomes[n].former)
+	}
+	return s, nil
 }
 
 // setUp starts n replicas with widgets of their own.

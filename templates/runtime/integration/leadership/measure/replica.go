@@ -66,7 +66,8 @@ func (p *pair) start(ctx context.Context, n int) error {
 	return err
 }
 
-// launch starts a process and waits until it serves.
+// launch starts a process, unless there are to be no more, and waits until it
+// serves.
 func (r *replica) launch(ctx context.Context) error {
 	p := r.pair
 	identity := fmt.Sprintf("%s-%d", p.mode, p.numbers.Add(1))
@@ -91,11 +92,16 @@ func (r *replica) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
 	gone, serving := make(chan struct{}), make(chan string, 1)
 	r.mu.Lock()
+	if r.stopped {
+		r.mu.Unlock()
+		return nil
+	}
+	if err := cmd.Start(); err != nil {
+		r.mu.Unlock()
+		return err
+	}
 	r.identity, r.process, r.probes, r.gone = identity, cmd.Process, probes, gone
 	r.mu.Unlock()
 	go func() {
@@ -114,13 +120,8 @@ func (r *replica) launch(ctx context.Context) error {
 		_ = cmd.Wait() // its exit code is of no interest
 		p.log.note(identity, event{Time: time.Now().UnixNano(), Event: "gone"})
 		close(gone)
-		r.mu.Lock()
-		stopped := r.stopped
-		r.mu.Unlock()
-		if !stopped {
-			if err := r.launch(ctx); err != nil {
-				fmt.Fprintln(os.Stderr, "restart:", err)
-			}
+		if err := r.launch(ctx); err != nil && !r.isStopped() {
+			fmt.Fprintln(os.Stderr, "restart:", err)
 		}
 	}()
 	select {
@@ -142,6 +143,12 @@ func (r *replica) name() string {
 	return r.identity
 }
 
+func (r *replica) isStopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
+}
+
 func (r *replica) signal(s syscall.Signal) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,12 +162,16 @@ func (r *replica) ended() <-chan struct{} {
 	return r.gone
 }
 
+// url returns where the operator serves a path.
+func (r *replica) url(path string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return "http://" + r.address + path
+}
+
 // get asks the operator and decodes the answer into v, if there is one.
 func (r *replica) get(ctx context.Context, path string, v any) error {
-	r.mu.Lock()
-	url := "http://" + r.address + path
-	r.mu.Unlock()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url(path), nil)
 	if err != nil {
 		return err
 	}

@@ -3,22 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"sync"
+	"slices"
 	"time"
 )
 
 // transitions is what many terms, each begun by a deletion of the lease, are to
 // callers and to the process.
 type transitions struct {
+	answers
 	Terms int `json:"terms"`
-	// Reads and Writes count answers of both replicas' HTTP APIs by what they were.
-	Reads  map[string]int `json:"reads"`
-	Writes map[string]int `json:"writes"`
-	// Before and After are counts of the leading process.
-	Before counts `json:"before"`
-	After  counts `json:"after"`
+	// Restarts counts processes that had to be replaced meanwhile.
+	Restarts int `json:"restarts"`
+	// Before and After are counts of each replica.
+	Before []counts `json:"before"`
+	After  []counts `json:"after"`
 }
 
 // counts is what is left behind if anything is: see the operator's own.
@@ -36,7 +34,7 @@ func (l *lab) transitions(ctx context.Context, terms int) error {
 		return err
 	}
 	defer done()
-	t := &transitions{Terms: terms, Reads: map[string]int{}, Writes: map[string]int{}}
+	t := &transitions{Terms: terms}
 	l.report.Transitions = t
 	turn := func() error {
 		old, err := p.log.leader(ctx, time.Time{})
@@ -58,84 +56,33 @@ func (l *lab) transitions(ctx context.Context, terms int) error {
 	if t.Before, err = p.settled(ctx); err != nil {
 		return err
 	}
-	calling, hangUp := context.WithCancel(ctx)
-	var callers sync.WaitGroup
-	var mu sync.Mutex
-	for _, r := range p.replicas {
-		for method, answers := range map[string]map[string]int{http.MethodGet: t.Reads, http.MethodPost: t.Writes} {
-			callers.Go(func() {
-				for calling.Err() == nil {
-					answer := call(calling, method, "http://"+r.address+"/widgets/w0")
-					if calling.Err() == nil {
-						mu.Lock()
-						answers[answer]++
-						mu.Unlock()
-					}
-					time.Sleep(time.Millisecond)
-				}
-			})
-		}
-	}
+	hangUp := p.call(ctx)
 	for n := range terms {
 		if err := turn(); err != nil {
-			hangUp()
 			return fmt.Errorf("transition %d: %w", n+1, err)
 		}
 	}
-	hangUp()
-	callers.Wait()
-	http.DefaultClient.CloseIdleConnections()
+	t.answers = hangUp()
+	t.Restarts = int(p.numbers.Load()) - len(p.replicas)
 	t.After, err = p.settled(ctx)
 	return err
 }
 
-// settled returns the counts of the leader once they stay the same.
-func (p *pair) settled(ctx context.Context) (counts, error) {
-	var last counts
+// settled returns the counts of each replica once they stay the same.
+func (p *pair) settled(ctx context.Context) ([]counts, error) {
+	var last []counts
 	for range 50 {
-		leader, err := p.log.leader(ctx, time.Time{})
-		if err != nil {
-			return counts{}, err
+		now := make([]counts, len(p.replicas))
+		for i, r := range p.replicas {
+			if err := r.get(ctx, "/counts", &now[i]); err != nil {
+				return nil, err
+			}
 		}
-		r, err := p.find(leader.identity())
-		if err != nil {
-			return counts{}, err
-		}
-		var now counts
-		if err := r.get(ctx, "/counts", &now); err != nil {
-			return counts{}, err
-		}
-		if now == last {
+		if slices.Equal(now, last) {
 			break
 		}
 		last = now
 		time.Sleep(200 * time.Millisecond)
 	}
 	return last, nil
-}
-
-// call makes a request and names the answer: its status, "and warning" or "and
-// retry" if it has the header, or the error.
-func call(ctx context.Context, method, url string) string {
-	request, err := http.NewRequestWithContext(ctx, method, url, nil)
-	if err != nil {
-		return err.Error()
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	answer := fmt.Sprint(response.StatusCode)
-	if response.Header.Get("Warning") != "" {
-		answer += " and warning"
-	}
-	if response.Header.Get("Retry-After") != "" {
-		answer += " and retry"
-	}
-	if response.StatusCode == http.StatusInternalServerError {
-		text, _ := io.ReadAll(response.Body) // as much as there is
-		answer += ": " + string(text)
-	}
-	return answer
 }

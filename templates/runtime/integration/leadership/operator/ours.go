@@ -65,10 +65,13 @@ func ours(ctx context.Context, config *rest.Config, o options, line *network) er
 		return err
 	}
 	if err := rt.Add(ctrlmanager.RunnableFunc(func(ctx context.Context) error {
-		term := signature()
-		tell(event{Event: "leading", Term: term})
+		if term, err := rt.Election().Term(); err == nil { // it is not over already
+			name := signature()
+			tell(event{Event: "leading", Term: name})
+			// When the process is stopped, ctx ends before the term does.
+			term.OnEnd(func() { tell(event{Event: "observing", Term: name, Reason: term.Check().Error()}) })
+		}
 		<-ctx.Done()
-		tell(event{Event: "observing", Term: term, Reason: context.Cause(ctx).Error()})
 		return nil
 	})); err != nil {
 		return err
