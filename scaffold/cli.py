@@ -314,13 +314,14 @@ def _inspect(options: argparse.Namespace) -> int:
         return 0
     from scaffold.table import table
 
-    head = ("kind", "version", "fields", "known types", "exact")
+    head = ("kind", "version", "fields", "known types", "with helpers", "exact")
     rows = [
         (
             f"{report.kind}.{report.group}",
             version.name + (" (stored)" if version.storage else ""),
             str(version.fields),
-            ", ".join(f"{name} {count}x" for name, count in version.known_types) or "-",
+            _counts(version.known_types),
+            _counts(version.similar_types),
             "yes" if report.exact else "with a patch",
         )
         for report in reports
@@ -329,8 +330,23 @@ def _inspect(options: argparse.Namespace) -> int:
     print(table(head, rows))
     for report in reports:
         for construct in report.constructs:
-            print(f"{construct.where}: {construct.path}: {construct.change} by patch")
+            print(
+                f"{construct.where}: {construct.path}: no Go type says it, "
+                f"{_CHANGES[construct.change]} by patch"
+            )
+        if report.restored:
+            print(
+                f"{report.where}: {report.kind}: the patch also restores, in places, "
+                f"{_counts(report.restored)}, which changes no behaviour"
+            )
     return 0
+
+
+_CHANGES = {"add": "added", "remove": "removed", "replace": "replaced"}
+
+
+def _counts(pairs: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}x" for name, count in pairs) or "-"
 
 
 def _demo(options: argparse.Namespace) -> int:

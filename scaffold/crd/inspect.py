@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +37,18 @@ class VersionReport:
     deprecated: bool
     fields: int
     known_types: tuple[tuple[str, int], ...]
+    similar_types: tuple[tuple[str, int], ...]
     sample_remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class KindReport:
-    """One kind. ``exact`` says that its types alone give its schema back."""
+    """One kind. ``exact`` says that its types alone give its schema back.
+
+    ``constructs`` are what they cannot say and the residual patch restores;
+    ``restored`` counts what it restores besides, which no API server notices:
+    words, order, other form.
+    """
 
     group: str
     kind: str
@@ -51,10 +59,12 @@ class KindReport:
     versions: tuple[VersionReport, ...]
     exact: bool
     constructs: tuple[Construct, ...]
+    restored: tuple[tuple[str, int], ...]
 
 
 def inspect(kind: Kind) -> KindReport:
     """Return what was understood of a kind."""
+    changes = [one for one in kind.residual if not _is_boilerplate(one["path"])]
     return KindReport(
         group=kind.group,
         kind=kind.kind,
@@ -64,7 +74,12 @@ def inspect(kind: Kind) -> KindReport:
         scope="Namespaced" if kind.namespaced else "Cluster",
         versions=tuple(_version(kind, version) for version in kind.versions),
         exact=kind.exact,
-        constructs=_constructs(kind),
+        constructs=_constructs(kind, [one for one in changes if not _form(one, kind)]),
+        restored=tuple(
+            sorted(
+                Counter(form for one in changes if (form := _form(one, kind))).items()
+            )
+        ),
     )
 
 
@@ -77,6 +92,9 @@ def _version(kind: Kind, version: Version) -> VersionReport:
         deprecated=version.deprecated,
         fields=_fields(version.schema),
         known_types=version.code.known_types,
+        similar_types=tuple(
+            sorted(Counter(one.go for one in version.code.similar).items())
+        ),
         sample_remarks=tuple(remarks),
     )
 
@@ -90,12 +108,28 @@ def _fields(schema: Schema) -> int:
     return count
 
 
-def _constructs(kind: Kind) -> tuple[Construct, ...]:
-    """Return what the residual patch closes, boilerplate left out, with lines."""
+def _form(operation: dict[str, Any], kind: Kind) -> str:
+    """Return what of a schema's form an operation restores, '' if it is more.
+
+    controller-gen sorts the required names and the versions, and breaks some
+    descriptions elsewhere.
+    """
+    steps = ["", *operation["path"].split("/")]
+    parent, last = steps[-2:]
+    if last == "description":
+        return "words"
+    if operation["op"] == "move" or (parent == "required" and last.isdigit()):
+        return "order"
+    return "other form" if kind.exact else ""
+
+
+def _constructs(
+    kind: Kind, operations: Sequence[dict[str, Any]]
+) -> tuple[Construct, ...]:
+    """Return what operations of the residual patch close, with lines."""
     changes = [
         (_path(operation["path"], kind.document), operation["op"])
-        for operation in kind.residual
-        if not _is_boilerplate(operation["path"])
+        for operation in operations
     ]
     lines = kind.origin.lines({path for path, _ in changes})
     return tuple(
@@ -107,10 +141,9 @@ def _constructs(kind: Kind) -> tuple[Construct, ...]:
 def _is_boilerplate(pointer: str) -> bool:
     """Whether a pointer leads to the root's apiVersion, kind or metadata."""
     steps = pointer.split("/")
-    return steps[5:7] == ["openAPIV3Schema", "properties"] and (
-        steps[7] in residual.TYPE_META
-        and (len(steps) == 8 or steps[8] == "description")
-    )
+    if len(steps) < 8 or steps[5:7] != ["openAPIV3Schema", "properties"]:
+        return False
+    return steps[7] in residual.TYPE_META and steps[8:] in ([], ["description"])
 
 
 def _path(pointer: str, document: Any) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.crd import document, yamltext
 from scaffold.crd.inspect import inspect
 from scaffold.crd.read import read
 from tests.crd import corpus
@@ -63,6 +64,19 @@ def test_what_needs_the_patch_is_reported_with_its_line() -> None:
         for construct in report.constructs
         if construct.path.endswith("spec.oneOf")
     ] == [(f"<stdin>:{line}", "add")]
+
+
+def test_what_only_the_patch_restores_is_counted_by_its_form() -> None:
+    text = (EXAMPLES / "minimal" / "crds" / "beacon.yaml").read_text()
+    crd = document.parse("beacon", text.encode())[0].data
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["two"] = {"type": "string", "description": "A.\n\n\nB."}
+    spec["properties"]["one"] = {"type": "string"}
+    spec["required"] = ["two", "one"]
+    (kind,) = read([yamltext.dump(crd).encode()], known_types=False)
+    report = inspect(kind)
+    assert report.exact and not report.constructs
+    assert dict(report.restored) == {"order": 2, "words": 1}
 
 
 def test_the_same_bytes_under_every_hash_seed() -> None:
