@@ -55,14 +55,11 @@ bench: $(READY) ## beside the peers, in one run; writes docs/generation.md and d
 	$(BIN)/python -m benchmarks.runtime --page docs/runtime.md
 
 .PHONY: soak
-soak: $(READY) ## what make test does once, many times over
+soak: $(READY) ## what make test does once, many times over; writes docs/leadership.md
+	$(BIN)/python -m benchmarks.leadership --page docs/leadership.md
 	cd templates/runtime && go test -count=20 -timeout=1h -run 'TestTenThousandCycles|TestManyRuns' ./reconciler ./manager
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
 		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
-
-.PHONY: soak
-soak: $(READY) ## the full counts, half an hour and more; writes docs/leadership.md
-	$(BIN)/python -m benchmarks.leadership --page docs/leadership.md
 
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay
