@@ -61,6 +61,10 @@ soak: $(READY) ## what make test does once, many times over; writes docs/leaders
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
 		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
 
+.PHONY: corpus
+corpus: $(READY) ## every check on CORPUS=<folder or archive>, else on CRDs of public Go modules
+	$(BIN)/python -m tests.crd.corpus $(CORPUS) --json $(or $(JSON),corpus.json) $(if $(CORPUS),,--peers --page docs/fidelity.md)
+
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

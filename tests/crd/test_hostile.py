@@ -15,7 +15,7 @@ from scaffold.crd.document import Document, parse
 from scaffold.crd.read import read
 from scaffold.crd.residual import same
 from tests.crd.bad_input import GOOD
-from tests.crd.corpus import rendered
+from tests.crd.checks import rendered
 from tests.crd.oracle import Oracle
 
 _PIECES = st.sampled_from(

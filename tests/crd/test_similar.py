@@ -14,7 +14,7 @@ from scaffold.crd import known
 from scaffold.crd.document import parse
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
-from tests.crd import corpus, make_known
+from tests.crd import checks, make_known
 from tests.crd.bad_input import GOOD
 from tests.crd.oracle import Oracle
 
@@ -149,8 +149,8 @@ def test_helpers_lose_nothing(tmp_path: Path) -> None:
         "hostPort": {"type": "integer"},
     }
     kinds = (kind(context=SECURITY_CONTEXT, port=port),)
-    corpus.go_module(tmp_path)
-    for path, text in corpus.rendered("op", kinds).items():
+    checks.go_module(tmp_path)
+    for path, text in checks.rendered("op", kinds).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     (package,) = tmp_path.glob("api/*/v1")
