@@ -65,6 +65,10 @@ soak: $(READY) ## what make test does once, many times over; writes docs/leaders
 corpus: $(READY) ## every check on CORPUS=<folder or archive>, else on CRDs of public Go modules
 	$(BIN)/python -m tests.crd.corpus $(CORPUS) --json $(or $(JSON),corpus.json) $(if $(CORPUS),,--peers --page docs/fidelity.md)
 
+.PHONY: fuzz
+fuzz: $(READY) ## every check on random CRDs, for as long as you like: make fuzz COUNT=5000
+	$(BIN)/python -m tests.crd.fuzz --count $(or $(COUNT),500)
+
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
