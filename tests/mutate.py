@@ -1,6 +1,6 @@
 """Mutation check of the emitted runtime: each guard, removed, turns a test red.
 
-The guards are listed in templates/runtime/mutations.toml. Everything happens in
+The guards are listed in templates/runtime/mutations*.toml. Everything happens in
 a temporary copy of the module. Exit code 0 only if every mutant is caught.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from scaffold.controlplane import ensure_built
 
 MODULE = Path(__file__).resolve().parent.parent / "templates" / "runtime"
-LIST = "mutations.toml"
+LISTS = "mutations*.toml"
 TIMEOUT = 60  # seconds for one test; a mutant may hang
 
 
@@ -60,17 +60,19 @@ class Mutation:
         (module / self.file).write_text(text, encoding="utf-8")
 
 
-def read_list(path: Path) -> list[Mutation]:
-    """Return the mutations in file order."""
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]
-        mutations = [Mutation(**entry) for entry in entries]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ListError(f"{path}: {error}") from error
+def read_lists(module: Path) -> list[Mutation]:
+    """Return the mutations of all lists in ``module``, in their order."""
+    mutations: list[Mutation] = []
+    for path in sorted(module.glob(LISTS)):
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]
+            mutations += [Mutation(**entry) for entry in entries]
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            raise ListError(f"{path}: {error}") from error
     guards = [m.guard for m in mutations]
     for guard in guards:
         if guards.count(guard) > 1:
-            raise ListError(f"{path}: guard {guard!r} is listed twice")
+            raise ListError(f"{module}: guard {guard!r} is listed twice")
     return mutations
 
 
@@ -82,6 +84,7 @@ def go_test(
         module,
         "test",
         f"-tags={tags}",
+        "-vet=off",
         f"-count={count}",
         f"-timeout={TIMEOUT}s",
         "-run",
@@ -199,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         mutations = [
             m
-            for m in read_list(options.module / LIST)
+            for m in read_lists(options.module)
             if options.only in m.guard or options.only in m.file
         ]
         if not mutations:

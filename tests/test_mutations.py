@@ -8,7 +8,7 @@ import pytest
 
 from tests import mutate
 
-MUTATIONS = mutate.read_list(mutate.MODULE / mutate.LIST)
+MUTATIONS = mutate.read_lists(mutate.MODULE)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.guard)
