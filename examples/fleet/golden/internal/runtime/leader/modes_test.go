@@ -112,6 +112,33 @@ func TestJoinSticksToTheTermOfTheWork(t *testing.T) {
 	})
 }
 
+// Also for work that had ended before the term did, for a reason of its own.
+func TestNoStatusIsWrittenAfterTheTerm(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		term := compete(t, a, "me").await(t, nil)
+		work, end := context.WithCancel(t.Context())
+		joined, leave, err := term.Join(work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		end()
+		reserve := budget.Reconcile{Total: time.Minute, Reserve: time.Second}
+		status, release, err := reserve.BeginStatus(joined)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		term.end(cause.LeadershipLost)
+		if synctest.Wait(); !errors.Is(context.Cause(status), cause.LeadershipLost) {
+			t.Errorf("a status that is being written: %v", context.Cause(status))
+		}
+		if _, _, err := reserve.BeginStatus(joined); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("a status that is to be written: %v", err)
+		}
+	})
+}
+
 // Or a write would fail, with its connection cut, before its context says why.
 func TestWhatIsUnderWayIsToldFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, a *api) {

@@ -236,9 +236,6 @@ func (e *Election) wrote(lease *coordinationv1.Lease, err error, sent instant) {
 		e.term.renew(sent)
 		return
 	}
-	if e.closing {
-		return
-	}
 	e.lose("the lease was won anew")
 	e.term, e.begun = newTerm(e.base, e.settings.Identity, transitions(lease), e.settings.LeaseDuration-e.settings.Margin, e.now, sent), false
 	e.term.stamp = e.stamp

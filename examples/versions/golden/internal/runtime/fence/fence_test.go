@@ -179,6 +179,7 @@ func TestWhatCountsAsAWrite(t *testing.T) {
 		{"POST", "/apis/coordination.k8s.io/v1/namespaces/default/leases", write},
 		{"POST", "/apis/authentication.k8s.io/v1/tokenreviews", harmless},
 		{"POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", harmless},
+		{"POST", "/apis/authentication.k8s.io/v1/somethingnew", write},
 		{"POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", harmless},
 		{"POST", "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews", harmless},
 		{"POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", harmless},
@@ -428,34 +429,6 @@ func TestWhatWaitsInTheConnectionIsThrownAway(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func TestAReadyMadeTransportIsFencedToo(t *testing.T) {
-	reached := 0
-	cfg := &rest.Config{Host: "http://api", Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-		reached++
-		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
-	})}
-	var b bench
-	fenced, err := Config(cfg, b.present)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.client, err = rest.HTTPClientFor(fenced); err != nil {
-		t.Fatal(err)
-	}
-	b.url = cfg.Host
-	if err := b.send(t.Context(), "POST", widgets); !errors.Is(err, errNone) || reached != 0 {
-		t.Errorf("error %v, reached %d", err, reached)
-	}
-	b.give(newPass(t))
-	if err := b.send(t.Context(), "POST", widgets); err != nil || reached != 1 {
-		t.Errorf("error %v, reached %d", err, reached)
-	}
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestAStreamIsAUseForAsLongAsItsContext(t *testing.T) {
 	p := newPass(t)

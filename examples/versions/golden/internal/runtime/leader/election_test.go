@@ -121,19 +121,22 @@ func TestDeletedLeaseEndsTheTerm(t *testing.T) {
 }
 
 func TestChangedLeaseEndsTheTerm(t *testing.T) {
-	changes := map[string]func(*coordinationv1.Lease){
-		"a shorter lease":   func(l *coordinationv1.Lease) { *l.Spec.LeaseDurationSeconds = 1 },
-		"other transitions": func(l *coordinationv1.Lease) { *l.Spec.LeaseTransitions += 2 },
-		"no holder":         func(l *coordinationv1.Lease) { *l.Spec.HolderIdentity = "" },
+	changes := map[string]struct {
+		change func(*coordinationv1.Lease)
+		why    string
+	}{
+		"a shorter lease":   {func(l *coordinationv1.Lease) { *l.Spec.LeaseDurationSeconds = 1 }, "changed by somebody else"},
+		"other transitions": {func(l *coordinationv1.Lease) { *l.Spec.LeaseTransitions += 2 }, "changed by somebody else"},
+		"no holder":         {func(l *coordinationv1.Lease) { *l.Spec.HolderIdentity = "" }, "taken away"},
 	}
-	for name, change := range changes {
+	for name, c := range changes {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, a *api) {
 				me := compete(t, a, "me")
 				term := me.await(t, nil)
 				time.Sleep(between)
-				a.edit(change)
-				if after := lost(t, term, "the lease was "); after != 0 {
+				a.edit(c.change)
+				if after := lost(t, term, c.why); after != 0 {
 					t.Errorf("after %s", after)
 				}
 				begin := time.Now()
