@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,11 @@ from scaffold.controlplane import ControlPlane, control_plane
 # A shell that runs this in the background has SIGINT ignored, and so would every
 # process that a test starts to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# As in an activated environment: ctxscaffold and copier are found by name.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 
 
 @pytest.fixture(scope="session")

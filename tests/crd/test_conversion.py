@@ -93,10 +93,10 @@ func TestItemsAreFoundByTheirKeys(t *testing.T) {
 		{Name: "a", Number: new(int64(1)), Note: new("first")},
 	}
 	if diff := cmp.Diff(want, now.Spec.Ports); diff != "" {
-		t.Errorf("ports (-want +got):\n%s", diff)
+		t.Errorf("ports (-want +got):\\n%s", diff)
 	}
 	if diff := cmp.Diff(stored.Spec.Words[:1], now.Spec.Words); diff != "" {
-		t.Errorf("words (-want +got):\n%s", diff)
+		t.Errorf("words (-want +got):\\n%s", diff)
 	}
 }
 """
