@@ -22,10 +22,14 @@ class Cost:
 
 
 def run(command: Sequence[str | Path], cwd: Path) -> Cost:
-    """Run a command to its end and return what it and its children cost."""
+    """Run a command to its end and return what it and its children cost.
+
+    Python may keep its bytecode, as it does where it is installed.
+    """
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     begun = time.monotonic()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")

@@ -11,9 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from scaffold.crd.document import parse
 from scaffold.errors import ProjectError
 
 MANIFEST = "config/manager/manager.yaml"
@@ -27,24 +25,18 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|ns|m|s)")
 def check(project: Path) -> None:
     """Raise :class:`ProjectError` if an operator so deployed would be cut off.
 
+    What is no YAML is an :class:`scaffold.errors.InputError`.
     A project without that manifest, or without arguments in it, has nothing to
     check.
     """
     path = project / MANIFEST
     try:
-        text = path.read_text("utf-8")
-        documents = list(YAML(typ="safe").load_all(text))
+        raw = path.read_bytes()
     except FileNotFoundError:
         return
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ProjectError(
-            "the manifest is not YAML",
-            where=f"{path}:{mark.line + 1}" if mark else str(path),
-            fix=f"mend it, or restore it with git checkout -- {MANIFEST}",
-        ) from error
+    documents = [one.data for one in parse(str(path), raw)]
     for pod in _pods(documents):
-        _check_pod(pod, path, text)
+        _check_pod(pod, path, raw.decode())
 
 
 def _check_pod(pod: Mapping[str, object], path: Path, text: str) -> None:

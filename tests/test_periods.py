@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import periods
-from scaffold.errors import ProjectError
+from scaffold.errors import InputError, ProjectError
 from tests import golden
 
 # Without webhooks, and so without a drain delay.
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_refused(
 
 def test_no_yaml(tmp_path: Path) -> None:
     folder = project(tmp_path, ("apiVersion", "<<<<<<< ours\n:"))
-    with pytest.raises(ProjectError, match="not YAML"):
+    with pytest.raises(InputError, match=r"manager\.yaml:2: not valid YAML"):
         periods.check(folder)
 
 
