@@ -116,7 +116,12 @@ def report(
         f"Canonical forms, the only differences: {listed(corpus.canonical)}.",
     ]
     if corpus.refused:
-        lines += ["", f"Helpers that refused a value: {listed(corpus.refused)}."]
+        lines += [
+            "",
+            f"Helpers refused {corpus.refused.total()} values that the type of "
+            "Kubernetes cannot hold, such as a time of any text or an int32 out of "
+            "range.",
+        ]
     lines += ["", "Objects with properties, by what they are in Go:", ""]
     rows = [
         (what, str(count), f"{count / nodes:.1%}")
