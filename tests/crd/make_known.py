@@ -23,7 +23,7 @@ from scaffold.crd import gotypes, known, shapes
 from scaffold.crd.shapes import Shapes
 from tests.crd.oracle import Oracle, build
 
-# The newest patch of each minor release that proxy.golang.org serves; the pinned
+# The newest patch of each minor release that the Go module proxy serves; the pinned
 # release, whose types emitted code uses, comes on top.
 RELEASES = (
     "v0.24.17",
