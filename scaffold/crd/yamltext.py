@@ -27,46 +27,48 @@ _ESCAPE = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
 
 def dump(value: Any) -> str:
     """Return a JSON value as a YAML document, without ``---``."""
-    return "\n".join(_lines(value, "")) + "\n"
+    lines: list[str] = []
+    _add(lines, value, "")
+    return "\n".join(lines) + "\n"
 
 
-def _lines(value: Any, indent: str) -> Iterator[str]:
+def _add(lines: list[str], value: Any, indent: str) -> None:
     if isinstance(value, dict) and value:
         for key in sorted(value):
             text = scalar(key)
             if len(text.encode()) > _LONG_KEY:
-                yield f"{indent}? {text}"
+                lines.append(f"{indent}? {text}")
                 text = ""
-            yield from _entry(f"{indent}{text}:", value[key], indent)
+            _add_entry(lines, f"{indent}{text}:", value[key], indent)
     elif isinstance(value, list) and value:
         for item in value:
-            yield from _item(item, indent)
+            _add_item(lines, item, indent)
     else:
-        yield indent + scalar(value)
+        lines.append(indent + scalar(value))
 
 
-def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
+def _add_entry(lines: list[str], head: str, value: Any, indent: str) -> None:
     if isinstance(value, dict) and value:
-        yield head
-        yield from _lines(value, indent + "  ")
+        lines.append(head)
+        _add(lines, value, indent + "  ")
     elif isinstance(value, list) and value:
-        yield head
-        yield from _lines(value, indent)
+        lines.append(head)
+        _add(lines, value, indent)
     elif isinstance(value, str) and "\n" in value and _is_literal(value):
-        yield from _literal(head, value, indent + "  ")
+        lines.extend(_literal(head, value, indent + "  "))
     else:
-        yield f"{head} {scalar(value)}"
+        lines.append(f"{head} {scalar(value)}")
 
 
-def _item(value: Any, indent: str) -> Iterator[str]:
+def _add_item(lines: list[str], value: Any, indent: str) -> None:
     if isinstance(value, dict | list) and value:
-        first, *rest = _lines(value, indent + "  ")
-        yield f"{indent}- {first[len(indent) + 2:]}"
-        yield from rest
+        first = len(lines)
+        _add(lines, value, indent + "  ")
+        lines[first] = f"{indent}- {lines[first][len(indent) + 2:]}"
     elif isinstance(value, str) and "\n" in value and _is_literal(value):
-        yield from _literal(f"{indent}-", value, indent + "  ")
+        lines.extend(_literal(f"{indent}-", value, indent + "  "))
     else:
-        yield f"{indent}- {scalar(value)}"
+        lines.append(f"{indent}- {scalar(value)}")
 
 
 def _is_literal(text: str) -> bool:

@@ -105,9 +105,9 @@ class Corpus:
             return
         results = {kind.crd_name: Result(name, kind.crd_name) for kind in kinds}
         files = rendered(name, kinds)
+        self.seconds += cpu() - begun
         for kind in kinds:
             inspect(kind)
-        self.seconds += cpu() - begun
         for path, text in files.items():
             target = self._module / name / path
             target.parent.mkdir(parents=True, exist_ok=True)
