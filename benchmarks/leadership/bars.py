@@ -88,12 +88,10 @@ def _times(report: Report) -> Iterator[Bar]:
         str(stop.sum("beyond")),
         stop.sum("beyond") == 0,
     )
-    limit, took = lease["retryperiod"], stop.handover()
-    soon = sum(time <= limit for time in took)
-    yield Bar(
-        f"a successor leads within a retry period, {limit:.0f} ms, of the release, in the median",
-        f"{median(took):.1f} ms, {soon} of {len(took)} within it, {max(took):.1f} ms at most",
-        median(took) <= limit,
+    yield _within(
+        "a successor leads within a retry period of the release",
+        stop.handover(),
+        lease["retryperiod"],
     )
 
 
