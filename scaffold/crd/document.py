@@ -20,7 +20,7 @@ from scaffold.errors import InputError
 # A CRD that fits into etcd has at most 1.5 MB; this is room for a bundle.
 MAX_BYTES = 32 * 1024 * 1024
 
-_SEPARATOR = re.compile(rb"^---.*$", re.MULTILINE)
+_SEPARATOR = re.compile(rb"---.*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -116,6 +116,8 @@ def _split(name: str, raw: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (first line, text) of each document, split as kubectl splits."""
     start, line = 0, 1
     for match in _SEPARATOR.finditer(raw):
+        if match.start() and raw[match.start() - 1 : match.start()] != b"\n":
+            continue
         chunk = raw[start : match.start()]
         if chunk.strip():
             yield line, chunk

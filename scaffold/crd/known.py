@@ -22,7 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scaffold.crd.golang import json_text
 from scaffold.crd.gotypes import (
     ALIASES,
     APPSV1,
@@ -72,12 +71,21 @@ def _table() -> dict[str, Any]:
     return table
 
 
+@cache
+def _condition_digest() -> str:
+    return digest(_undescribed(_table()["condition"]))
+
+
 def digest(schema: Schema) -> str:
     """Return what tells one type's schema from another's, for this package."""
     bare = {key: value for key, value in schema.items() if key not in _OF_FIELD}
-    return hashlib.sha256(
-        json_text(normal_schema(bare, by_word=False)).encode()
-    ).hexdigest()[:32]
+    text = json.dumps(
+        normal_schema(bare, by_word=False),
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def recognise(
@@ -106,10 +114,13 @@ def recognise(
                 base["description"] = schema["description"]
             return _external(one), base
         name = f"{one['path']}.{one['name']}"
-        if name == CONDITION and in_described and _in_own_words(schema):
-            condition: Schema = _table()["condition"]
-            if digest(_undescribed(condition)) == digest(_undescribed(schema)):
-                return _external(one), condition
+        if (
+            name == CONDITION
+            and in_described
+            and _in_own_words(schema)
+            and digest(_undescribed(schema)) == _condition_digest()
+        ):
+            return _external(one), _table()["condition"]
     return None
 
 

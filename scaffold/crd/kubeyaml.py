@@ -27,7 +27,6 @@ from ruamel.yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
-    StreamEndEvent,
 )
 
 from scaffold.crd import numbers
@@ -185,12 +184,12 @@ class _Reader:
         value = event.value
         frame = self.stack[-1] if self.stack else None
         is_key = frame is not None and frame.awaits_key()
-        if event.implicit[0] and event.tag is None:
+        if event.implicit[0] and event.ctag is None:
             if is_key and value == "<<":
                 value = _MERGE
             elif not value or value[0] in _SPECIAL:
                 value = _resolve(value)
-        elif event.tag is not None:
+        elif event.ctag is not None:
             if is_key and event.tag == _TAG + "merge" and value == "<<":
                 value = _MERGE
             else:
@@ -271,14 +270,8 @@ def _allowed(count: int) -> float:
 
 
 def _events(text: bytes) -> Iterator[Any]:
-    """Yield libyaml's events for a text."""
-    parser = CBaseLoader(text)
-    get = parser.get_event
-    while True:
-        event = get()
-        yield event
-        if type(event) is StreamEndEvent:
-            return
+    """Return libyaml's events for a text."""
+    return iter(CBaseLoader(text).get_event, None)
 
 
 def _lenient_events(text: bytes) -> Iterator[Any]:

@@ -124,6 +124,8 @@ def patch(made: Document, original: Document) -> tuple[Operation, ...]:
 def _difference(made: Any, wanted: Any, pointer: str) -> Iterator[Operation]:
     if isinstance(made, dict) and isinstance(wanted, dict):
         for key in sorted(made.keys() | wanted.keys()):
+            if isinstance(made.get(key), str) and made[key] == wanted.get(key):
+                continue
             at = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
             if key not in wanted:
                 yield {"op": "remove", "path": at}
@@ -142,8 +144,10 @@ def _difference(made: Any, wanted: Any, pointer: str) -> Iterator[Operation]:
 
 def same(left: Any, right: Any) -> bool:
     """Whether two values are the same JSON: ``true`` is not ``1``."""
+    if left is right:
+        return True
     if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
+        return False
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(
             same(left[k], right[k]) for k in left

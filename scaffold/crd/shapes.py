@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 
 from scaffold.crd.markers import EMBEDDED, INT_OR_STRING, PRESERVE, Schema
 from scaffold.crd.nodes import QUANTITY_PATTERN
@@ -39,11 +40,12 @@ class Shapes:
 
     def _digest(self, schema: Schema, with_words: bool) -> str:
         key = id(schema), with_words
-        if key not in self._seen:
-            text = "\n".join(self._lines(schema, with_words))
-            made = hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
-            self._seen[key] = schema, made
-        return self._seen[key][1]
+        found = self._seen.get(key)
+        if found is None:
+            first, *rest = self._lines(schema, with_words)
+            made = _hash("\n".join((first, *rest))) if rest else _hash_of_leaf(first)
+            found = self._seen[key] = schema, made
+        return found[1]
 
     def _lines(self, schema: Schema, with_words: bool) -> Iterator[str]:
         yield kind(schema)
@@ -51,6 +53,13 @@ class Shapes:
             told = (child.get("description") or "") if with_words else ""
             words = " ".join(told.split())
             yield f"{name!r} {self._digest(child, with_words)} {words}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+_hash_of_leaf = cache(_hash)  # there are few kinds
 
 
 def kind(schema: Schema) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from scaffold.crd.numbers import format_number
@@ -19,6 +20,8 @@ _WORDS = frozenset(
 )
 # YAML readers allow a key of one line up to 1,024 characters.
 _LONG_KEY = 1000
+# Longer strings are always quoted.
+_SHORT = 120
 _BLOCK = re.compile(
     "[^\n\x20-\x7e\xa1-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -36,7 +39,7 @@ def _add(lines: list[str], value: Any, indent: str) -> None:
     if isinstance(value, dict) and value:
         for key in sorted(value):
             text = scalar(key)
-            if len(text.encode()) > _LONG_KEY:
+            if len(text) > _LONG_KEY // 4 and len(text.encode()) > _LONG_KEY:
                 lines.append(f"{indent}? {text}")
                 text = ""
             _add_entry(lines, f"{indent}{text}:", value[key], indent)
@@ -90,10 +93,7 @@ def _literal(head: str, text: str, indent: str) -> Iterator[str]:
 def scalar(value: Any) -> str:
     """Return one line of YAML for a scalar or an empty collection."""
     if isinstance(value, str):
-        if len(value) < 120 and value.lower() not in _WORDS and _PLAIN.fullmatch(value):
-            return value
-        text = json.dumps(value, ensure_ascii=False)
-        return _ESCAPE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+        return _word(value) if len(value) < _SHORT else _quoted(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -101,3 +101,15 @@ def scalar(value: Any) -> str:
     if isinstance(value, int | float):
         return format_number(value)
     return "{}" if isinstance(value, dict) else "[]"
+
+
+@lru_cache(maxsize=4096)  # a CRD has few words, again and again
+def _word(text: str) -> str:
+    if text.lower() not in _WORDS and _PLAIN.fullmatch(text):
+        return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _ESCAPE.sub(lambda match: f"\\u{ord(match.group()):04x}", quoted)
