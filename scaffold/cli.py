@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out the defaulting and validating webhooks",
     )
+    new.add_argument(
+        "--http-api",
+        action="store_true",
+        help="serve the objects of every kind, and routes of your own, by HTTP",
+    )
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -233,6 +238,7 @@ def _new(options: argparse.Namespace) -> int:
             "watches": watches.to_answers(watches.from_flags(options.watch)),
             "known_types": not options.no_known_types,
             "webhooks": not options.no_webhooks,
+            "http_api": options.http_api,
         },
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from scaffold import openapi
 from scaffold.crd import gotypes
 from scaffold.crd.model import Kind, Similar, Version
 from scaffold.watches import Resource
 
 WEBHOOKS = "webhooks"
 """The option that every kind has admission webhooks."""
+HTTP_API = "http_api"
+"""The option that the operator has an HTTP API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,20 @@ class Project:
     def admits(self) -> bool:
         """Whether there are admission webhooks."""
         return WEBHOOKS in self.options and bool(self.kinds)
+
+    @property
+    def http_api(self) -> bool:
+        """Whether there is an HTTP API."""
+        return HTTP_API in self.options
+
+    @property
+    def openapi(self) -> str:
+        """The OpenAPI description of the HTTP API, in JSON."""
+        return openapi.text(self.name, self.kinds)
+
+    def http_fields(self, kind: Kind) -> tuple[str, ...]:
+        """Return the fields of ``kind`` that callers of the HTTP API may set."""
+        return openapi.fields(kind)
 
     @property
     def converting(self) -> tuple[Kind, ...]:

@@ -12,13 +12,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from scaffold.errors import InputError, ProjectError
-from scaffold.layout import WEBHOOKS
+from scaffold.layout import HTTP_API, WEBHOOKS
 from scaffold.plan import Change
 from scaffold.watches import Watches, from_answers, merged, to_answers
 
 ANSWERS = ".copier-answers.yml"
 # The questions of copier.yml whose answers, unless empty, choose features.
-OPTIONS = frozenset({"watches", WEBHOOKS})
+OPTIONS = frozenset({"watches", WEBHOOKS, HTTP_API})
 
 _ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")

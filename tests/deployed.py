@@ -109,13 +109,14 @@ def running(
     config["users"][0]["user"] = {"token": token.strip()}
     kubeconfig.write_text(json.dumps(config))
     endpoint = Endpoint(_free_port(), folder / "certificates")
-    serves = any(port["name"] == "webhook" for port in container["ports"])
+    ports = {port["name"] for port in container["ports"]}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
                 binary,
                 *container["args"],
-                *(endpoint.flags if serves else ()),
+                *(endpoint.flags if "webhook" in ports else ()),
+                *(("--http-bind-address=0",) if "http-api" in ports else ()),
                 "--drain-delay=500ms",
                 f"--leader-elect-namespace={namespace(name)}",
                 "--metrics-bind-address=0",
