@@ -8,6 +8,7 @@ import (
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
 	"example.com/payment-sync/internal/controller/paymentsync"
+	"example.com/payment-sync/internal/httpapi"
 	"example.com/payment-sync/internal/runtime/manager"
 	"example.com/payment-sync/internal/webhook"
 )
@@ -20,9 +21,12 @@ func AddToScheme(s *runtime.Scheme) error {
 	return builder.AddToScheme(s)
 }
 
-// SetupAll registers the controller of every kind with rt, and the webhooks.
+// SetupAll registers the controller of every kind with rt, and the webhooks, and the HTTP API.
 func SetupAll(rt *manager.Runtime) error {
 	if err := webhook.SetupAll(rt); err != nil {
+		return err
+	}
+	if err := httpapi.SetupAll(rt); err != nil {
 		return err
 	}
 	for _, setup := range []func(*manager.Runtime) error{

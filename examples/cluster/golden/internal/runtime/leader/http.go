@@ -7,10 +7,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
-	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"example.com/cluster/internal/runtime/httpx"
 )
 
 // HTTP serves next, an HTTP API of the operator's own, in both modes. Reads
@@ -64,9 +64,11 @@ func must(header string, err error) string {
 
 // unavailable says that another replica, or this one a little later, can do it.
 func (e *Election) unavailable(w http.ResponseWriter, why error) {
-	seconds := (e.settings.RetryPeriod + time.Second - 1) / time.Second
-	w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
-	http.Error(w, fmt.Sprintf("this replica cannot write: %v", why), http.StatusServiceUnavailable)
+	httpx.Problem(w, nil, &httpx.Failure{
+		Code:       http.StatusServiceUnavailable,
+		Err:        fmt.Errorf("this replica cannot write: %w", why),
+		RetryAfter: e.settings.RetryPeriod,
+	})
 }
 
 // answer is the response to a write. It stands in for next's own answer where

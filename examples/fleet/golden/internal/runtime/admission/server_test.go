@@ -221,7 +221,7 @@ func TestCertificateFilesMayBeReplaced(t *testing.T) {
 	}
 	server := NewServer(s)
 	server.Register("/validate", deadline)
-	if err := server.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "--webhook-cert-dir must hold tls.crt and tls.key") {
+	if err := server.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "--webhook-cert-dir") || !strings.Contains(err.Error(), "must hold tls.crt and tls.key") {
 		t.Errorf("without files: Start() = %v", err)
 	}
 	first := place(t, folder)

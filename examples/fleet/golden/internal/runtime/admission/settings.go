@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -82,8 +81,3 @@ func (s Settings) Serves() bool { return s.BindAddress != "" && s.BindAddress !=
 
 // Longest is the longest that a request may take.
 func (s Settings) Longest() time.Duration { return max(s.MaxTimeout, s.ConversionTimeout) }
-
-// hosts are the names and addresses in SelfSigned.
-func (s Settings) hosts() []string {
-	return strings.FieldsFunc(s.SelfSigned, func(r rune) bool { return r == ',' || r == ' ' })
-}

@@ -24,10 +24,16 @@ const (
 	// patience is how long a handler may take to return after its context ended.
 	// It is less than any margin, so that the answer still arrives in time.
 	patience = 100 * time.Millisecond
+	// linger is how long the rest of a body that is not wanted is taken, so that
+	// its sender gets to read why.
+	linger = 500 * time.Millisecond
 )
 
 // Handler answers requests by Next within their [Deadlines].
 type Handler struct {
+	// Admit refuses a request before its body is read, by what it returns; nil
+	// lets it pass. It must return soon after the request's context ends.
+	Admit func(*http.Request) *Failure
 	// Next makes the answer. Its request's context ends with the time there is;
 	// its request's body has been read already. Where it does not return soon
 	// after the context ended, it is left behind and the answer is given without
@@ -39,26 +45,25 @@ type Handler struct {
 	// none.
 	MaxBody int64
 	// Fail writes the answer to a request that Next did not answer, or not in
-	// time.
+	// time, such as [Problem].
 	Fail func(http.ResponseWriter, *http.Request, *Failure)
 }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	control := controller{http.NewResponseController(w)}
 	limit, err := h.Deadlines.Of(r)
 	if err != nil {
-		h.fail(w, r, &Failure{Code: http.StatusBadRequest, Err: err})
+		h.refuse(w, r, control, &Failure{Code: http.StatusBadRequest, Err: err})
 		return
 	}
-	ctx, release := begin(r.Context(), limit)
+	ctx, release := bound(r.Context(), limit)
 	defer release()
 	x := &exchange{}
 	r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
-	control := controller{http.NewResponseController(w)}
 	control.setWriteDeadline(time.Now().Add(max(limit.Time, 0) + sendTime))
-	if failure := h.readBody(control, r); failure != nil {
-		w.Header().Set("Connection", "close") // what is left of the body is not waited for
-		h.fail(w, r, failure)
+	if failure := h.begin(control, r); failure != nil {
+		h.refuse(w, r, control, failure)
 		return
 	}
 	a := &answer{header: http.Header{}}
@@ -73,9 +78,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin returns the context of a request, which has parent's values. Where
+// begin admits the request and reads its body.
+func (h *Handler) begin(control controller, r *http.Request) *Failure {
+	if h.Admit != nil {
+		failure := h.Admit(r)
+		if late := judge(r.Context()); late != nil {
+			return late
+		}
+		if failure != nil {
+			return failure
+		}
+	}
+	return h.readBody(control, r)
+}
+
+// bound returns the context of a request, which has parent's values. Where
 // parent ends without a reason the caller went away.
-func begin(parent context.Context, limit Limit) (context.Context, context.CancelFunc) {
+func bound(parent context.Context, limit Limit) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() {
 		if c := cause.Of(parent); c != nil {
@@ -169,7 +188,19 @@ func judge(ctx context.Context) *Failure {
 	case errors.Is(o.Err, cause.ClientGone):
 		return &Failure{Code: StatusClientClosedRequest, Err: o.Err}
 	}
-	return &Failure{Code: http.StatusServiceUnavailable, Err: o.Err}
+	return Unavailable(o.Err)
+}
+
+// refuse fails a request whose body has not been read to its end.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, control controller, f *Failure) {
+	now := time.Now()
+	control.setWriteDeadline(now.Add(sendTime))
+	if r.Body != nil && r.Body != http.NoBody {
+		w.Header().Set("Connection", "close")
+		// The server goes on reading what a handler has not read.
+		control.setReadDeadline(now.Add(linger))
+	}
+	h.fail(w, r, f)
 }
 
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, f *Failure) {

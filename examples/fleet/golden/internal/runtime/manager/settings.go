@@ -9,6 +9,7 @@ import (
 
 	"example.com/fleet/internal/runtime/admission"
 	"example.com/fleet/internal/runtime/budget"
+	"example.com/fleet/internal/runtime/httpapi"
 	"example.com/fleet/internal/runtime/leader"
 )
 
@@ -31,8 +32,8 @@ type Settings struct {
 	// false, so that callers can turn away.
 	DrainDelay time.Duration
 	// ShutdownTimeout is the time from the signal to the return of Run. 0 means
-	// DrainDelay + ReconcileTimeout + Margin, with the longest webhook in the place
-	// of ReconcileTimeout if that is longer and served.
+	// DrainDelay + ReconcileTimeout + Margin, with the longest webhook, or answer of
+	// the HTTP API, in the place of ReconcileTimeout if that is longer and served.
 	ShutdownTimeout time.Duration
 	// PodGrace is the pod's terminationGracePeriodSeconds, after which it is
 	// killed. 0 means ShutdownTimeout + Margin, rounded up to a whole second;
@@ -47,6 +48,8 @@ type Settings struct {
 	ProbeBindAddress string
 	// Webhook says how webhooks are served; without an address they are not.
 	Webhook admission.Settings
+	// HTTP says how the operator's HTTP API is served; without an address it is not.
+	HTTP httpapi.Settings
 	// LeaderElection lets one of several replicas work at a time.
 	LeaderElection bool
 	// LeaderElectionID names the lease, required with LeaderElection.
@@ -64,7 +67,7 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&s.DrainDelay, "drain-delay", s.DrainDelay,
 		"How long servers go on answering after readiness turned false.")
 	fs.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", s.ShutdownTimeout,
-		fmt.Sprintf("Time from the signal to the end of the process. 0 means --drain-delay + --reconcile-timeout (or the longest webhook) + %s.", Margin))
+		fmt.Sprintf("Time from the signal to the end of the process. 0 means --drain-delay + --reconcile-timeout (or the longest webhook or answer of the HTTP API) + %s.", Margin))
 	fs.DurationVar(&s.PodGrace, "pod-grace", s.PodGrace,
 		fmt.Sprintf("The pod's terminationGracePeriodSeconds, to be checked against. 0 means --shutdown-timeout + %s.", Margin))
 	fs.StringVar(&s.MetricsBindAddress, "metrics-bind-address", s.MetricsBindAddress,
@@ -76,6 +79,7 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&s.LeaderElection, "leader-elect", s.LeaderElection,
 		"Let one of several replicas work at a time.")
 	s.Webhook.BindFlags(fs)
+	s.HTTP.BindFlags(fs)
 	s.Leader.BindFlags(fs)
 }
 
@@ -105,11 +109,17 @@ func (s Settings) Complete() (Settings, error) {
 			return s, err
 		}
 	}
+	if s.HTTP.Serves() {
+		var err error
+		if s.HTTP, err = s.HTTP.Complete(); err != nil {
+			return s, err
+		}
+	}
 	if s.StatusReserve == 0 {
 		s.StatusReserve = min(s.ReconcileTimeout/4, 5*time.Second)
 	}
 	if s.ShutdownTimeout == 0 {
-		s.ShutdownTimeout = s.DrainDelay + max(s.ReconcileTimeout, s.longestWebhook()) + Margin
+		s.ShutdownTimeout = s.DrainDelay + max(s.ReconcileTimeout, s.longestWebhook(), s.HTTP.Longest()) + Margin
 	}
 	if s.PodGrace == 0 {
 		s.PodGrace = (s.ShutdownTimeout + Margin + time.Second - 1).Truncate(time.Second)
@@ -137,6 +147,11 @@ func (s Settings) check() error {
 		return fmt.Errorf("--webhook-max-timeout or --webhook-conversion-timeout %s (with --drain-delay %s) is not shorter than --shutdown-timeout %s: "+
 			"a webhook that runs when the operator is stopped would be cut off; raise --shutdown-timeout or lower the webhook's time",
 			s.longestWebhook(), s.DrainDelay, s.ShutdownTimeout)
+	}
+	if s.HTTP.Longest()+s.DrainDelay >= s.ShutdownTimeout {
+		return fmt.Errorf("--http-max-timeout %s (with --drain-delay %s) is not shorter than --shutdown-timeout %s: "+
+			"an answer that is being made when the operator is stopped would be cut off; raise --shutdown-timeout or lower --http-max-timeout",
+			s.HTTP.Longest(), s.DrainDelay, s.ShutdownTimeout)
 	}
 	if s.ShutdownTimeout >= s.PodGrace {
 		return fmt.Errorf("--shutdown-timeout %s is not shorter than the pod's grace period of %s: "+

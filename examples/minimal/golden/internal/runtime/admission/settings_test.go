@@ -48,7 +48,4 @@ func TestFlagsSetTheSettings(t *testing.T) {
 	if s != want || s.Serves() {
 		t.Errorf("settings %+v, want %+v", s, want)
 	}
-	if hosts := s.hosts(); len(hosts) != 2 || hosts[1] != "localhost" {
-		t.Errorf("hosts %q", hosts)
-	}
 }

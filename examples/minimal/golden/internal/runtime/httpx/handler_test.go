@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -201,6 +202,85 @@ func TestABodyMustArriveInTime(t *testing.T) {
 	client.CloseIdleConnections()
 }
 
+// What is not wanted of a body is not waited for: whoever sends it slowly, or
+// never, does not keep the connection.
+func TestTheRestOfABodyIsNotWaitedFor(t *testing.T) {
+	for what, h := range map[string]*Handler{
+		"too large": bounded(func(http.ResponseWriter, *http.Request) { t.Error("called") }),
+		"not understood": {
+			Deadlines: Deadlines{Announced: func(*http.Request) ([]Announcement, error) { return nil, errors.New("what?") }},
+			Fail:      Problem,
+		},
+		"not admitted": {Admit: func(*http.Request) *Failure { return &Failure{Code: http.StatusForbidden, Err: errors.New("no")} }, Deadlines: Deadlines{Max: time.Minute}, Fail: Problem},
+	} {
+		server := httptest.NewServer(h)
+		connection, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(connection, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\neleven bytes"); err != nil {
+			t.Fatal(err)
+		}
+		if err := connection.SetReadDeadline(time.Now().Add(20 * linger)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(connection); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+			t.Errorf("%s: the connection stays open: %v, %s", what, err, answer)
+		}
+		_ = connection.Close()
+		server.Close()
+	}
+}
+
+func TestARequestIsAdmittedBeforeItsBodyIsRead(t *testing.T) {
+	h := bounded(func(http.ResponseWriter, *http.Request) { t.Error("called") })
+	h.Admit = func(r *http.Request) *Failure {
+		if _, ok := r.Context().Deadline(); !ok {
+			t.Error("without a deadline")
+		}
+		return &Failure{Code: http.StatusForbidden, Err: errors.New("not you")}
+	}
+	w, _ := ask(t.Context(), h, "eleven bytes")
+	expect(t, w, http.StatusForbidden, "not you")
+
+	h = bounded(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	h.Admit = func(*http.Request) *Failure { return nil }
+	w, _ = ask(t.Context(), h, "text")
+	expect(t, w, http.StatusTeapot)
+}
+
+func TestAnAdmissionThatIsLateIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := bounded(func(http.ResponseWriter, *http.Request) { t.Error("called") })
+		h.Admit = func(r *http.Request) *Failure {
+			<-r.Context().Done()
+			return &Failure{Code: http.StatusForbidden, Err: errors.New("not you")}
+		}
+		w, took := ask(t.Context(), h, "")
+		expect(t, w, http.StatusGatewayTimeout, "3s (the test)")
+		if took != 3*time.Second {
+			t.Errorf("answered after %s", took)
+		}
+	})
+}
+
+func TestProblem(t *testing.T) {
+	for _, c := range []struct {
+		failure    *Failure
+		text, wait string
+	}{
+		{&Failure{Code: 404, Err: errors.New(`no "w"`)}, `{"title":"Not Found","status":404,"detail":"no \"w\""}`, ""},
+		{&Failure{Code: 504, Err: RequestDeadline.With("1s (x)")}, `{"title":"Gateway Timeout","status":504,"detail":"time to answer used up: 1s (x)","cause":"request_deadline"}`, ""},
+		{&Failure{Code: 503, Err: errors.New("later"), RetryAfter: 1200 * time.Millisecond}, `{"title":"Service Unavailable","status":503,"detail":"later"}`, "2"},
+	} {
+		w := httptest.NewRecorder()
+		Problem(w, nil, c.failure)
+		if w.Code != c.failure.Code || w.Body.String() != c.text+"\n" || w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("Retry-After") != c.wait {
+			t.Errorf("%d %v %s, want %s", w.Code, w.Header(), w.Body, c.text)
+		}
+	}
+}
+
 func TestUnanswered(t *testing.T) {
 	ended, end := context.WithCancelCause(t.Context())
 	end(cause.ClientGone)
@@ -217,6 +297,9 @@ func TestUnanswered(t *testing.T) {
 		{"anything after the end", ended, errors.New("too many"), http.StatusServiceUnavailable},
 	} {
 		f := Unanswered(c.ctx, c.err)
+		if f != nil && (f.Code == http.StatusServiceUnavailable) != (f.RetryAfter > 0) {
+			t.Errorf("%s: to be tried again after %s", c.what, f.RetryAfter)
+		}
 		if f == nil != (c.code == 0) || f != nil && (f.Code != c.code || !errors.Is(f, c.err)) {
 			t.Errorf("%s: %v", c.what, f)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"example.com/minimal/internal/runtime/cause"
@@ -22,6 +23,7 @@ const (
 	headerTimeout  = 5 * time.Second
 	idleTimeout    = 90 * time.Second // as long as Go's clients keep a connection
 	maxHeaderBytes = 64 << 10
+	maxStreams     = 100              // requests at a time of one HTTP/2 connection
 	pingAfter      = 15 * time.Second // without a sign of an HTTP/2 peer
 )
 
@@ -35,6 +37,9 @@ type Server struct {
 	Listener net.Listener
 	// Handler is what; each of its requests must be bounded, as a [Handler] is.
 	Handler http.Handler
+	// Connections is how many there may be at a time; others wait to be accepted.
+	// 0 means any number.
+	Connections int
 	// TLS is how; nil means without.
 	TLS *tls.Config
 	// HTTP2 serves HTTP/2 beside HTTP/1.1, also without TLS.
@@ -95,7 +100,7 @@ func (s *Server) server(base context.Context) *http.Server {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		TLSConfig:         s.TLS,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, WriteByteTimeout: sendTime},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, WriteByteTimeout: sendTime},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -103,10 +108,14 @@ func (s *Server) server(base context.Context) *http.Server {
 }
 
 func (s *Server) serve(server *http.Server) error {
-	if s.TLS == nil {
-		return server.Serve(s.Listener)
+	listener := s.Listener
+	if s.Connections > 0 {
+		listener = netutil.LimitListener(listener, s.Connections)
 	}
-	return server.ServeTLS(s.Listener, "", "")
+	if s.TLS == nil {
+		return server.Serve(listener)
+	}
+	return server.ServeTLS(listener, "", "")
 }
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {

@@ -19,6 +19,7 @@ import (
 	"example.com/minimal/internal/runtime/admission"
 	"example.com/minimal/internal/runtime/budget"
 	"example.com/minimal/internal/runtime/cause"
+	"example.com/minimal/internal/runtime/httpapi"
 	"example.com/minimal/internal/runtime/leader"
 )
 
@@ -42,6 +43,7 @@ type Runtime struct {
 	settings Settings
 	election *leader.Election // nil without leader election
 	webhooks *admission.Server
+	http     *httpapi.Server
 	healthz  checks
 	readyz   checks
 	up       chan struct{}   // closed when the caches are filled
@@ -94,9 +96,28 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err := r.addProbes(ctx, probed); err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
-	r.OnStop(func(error) { r.webhooks.Leave() })
+	if err := r.addHTTP(); err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
+	}
+	r.OnStop(func(error) { r.webhooks.Leave(); r.http.Leave() })
 	return r, r.Add(started(r.up))
 }
+
+// addHTTP adds the HTTP API.
+func (r *Runtime) addHTTP() error {
+	options := httpapi.Options{Modes: r.election.HTTP}
+	if s := r.settings.HTTP; s.Serves() && !s.Insecure {
+		var err error
+		if options.Admit, err = httpapi.Reviews(r.GetConfig(), r.GetHTTPClient()); err != nil {
+			return err
+		}
+	}
+	r.http = httpapi.New(r.settings.HTTP, options)
+	return r.Add(r.http)
+}
+
+// HTTP returns the operator's HTTP API, to register routes with before Run.
+func (r *Runtime) HTTP() *httpapi.Server { return r.http }
 
 // Settings returns the completed settings.
 func (r *Runtime) Settings() Settings { return r.settings }

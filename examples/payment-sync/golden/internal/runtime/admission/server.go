@@ -4,16 +4,13 @@ package admission
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -32,6 +29,10 @@ const (
 	maxAdmission  = 8 << 20
 	maxConversion = 128 << 20
 )
+
+// connections bounds what callers that never finish can hold up. API servers need
+// a few.
+const connections = 512
 
 // drainMargin is what the server waits at its end longer than the longest request.
 const drainMargin = time.Second
@@ -58,7 +59,7 @@ func NewServer(s Settings) *Server {
 	return &Server{
 		Server:   webhook.NewServer(webhook.Options{WebhookMux: mux}),
 		settings: s,
-		http:     httpx.Server{Name: "webhooks", Handler: mux, HTTP2: s.HTTP2, Drain: s.Longest() + drainMargin},
+		http:     httpx.Server{Name: "webhooks", Handler: mux, HTTP2: s.HTTP2, Connections: connections, Drain: s.Longest() + drainMargin},
 	}
 }
 
@@ -93,15 +94,15 @@ func (s *Server) Start(ctx context.Context) error {
 		log.FromContext(ctx).Info("Webhooks are registered but not served: --webhook-bind-address is not set")
 		return nil
 	}
+	var err error
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	certificate, err := s.certificate(ctx, &watching)
-	if err != nil {
-		return fmt.Errorf("webhooks: %w", err)
+	source := certs.Source{Folder: s.settings.CertDir, SelfSigned: s.settings.SelfSigned}
+	if s.http.TLS, err = source.Serving(ctx, &watching); err != nil {
+		return fmt.Errorf("webhooks: the certificate of --webhook-cert-dir (or --webhook-self-signed): %w", err)
 	}
-	s.http.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
 	if s.http.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.settings.BindAddress); err != nil {
 		return fmt.Errorf("webhooks: --webhook-bind-address: %w", err)
 	}
@@ -109,28 +110,6 @@ func (s *Server) Start(ctx context.Context) error {
 	s.addr = s.http.Listener.Addr().String()
 	s.mu.Unlock()
 	return s.http.Start(ctx)
-}
-
-// certificate returns what finds the server's certificate at each handshake.
-func (s *Server) certificate(ctx context.Context, watching *sync.WaitGroup) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
-	folder := s.settings.CertDir
-	if hosts := s.settings.hosts(); len(hosts) > 0 {
-		own, err := certs.NewSelfSigned(folder, hosts, certs.DefaultValid)
-		if err != nil {
-			return nil, err
-		}
-		return own.GetCertificate, nil
-	}
-	watcher, err := certwatcher.New(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
-	if err != nil {
-		return nil, fmt.Errorf("%w: --webhook-cert-dir must hold tls.crt and tls.key, or --webhook-self-signed name this host", err)
-	}
-	watching.Go(func() {
-		if err := watcher.Start(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Certificates are not watched any more", "folder", folder)
-		}
-	})
-	return watcher.GetCertificate, nil
 }
 
 // Addr is where the server listens, empty until it does.

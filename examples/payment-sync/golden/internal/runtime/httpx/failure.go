@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/cause"
@@ -15,12 +16,17 @@ import (
 // It is only seen in metrics.
 const StatusClientClosedRequest = 499
 
+// retryAfter is when to try again what failed for a reason that passes.
+const retryAfter = time.Second
+
 // Failure is why a request has no answer of its own.
 type Failure struct {
 	// Code is the HTTP status.
 	Code int
 	// Err says what happened, to the caller too.
 	Err error
+	// RetryAfter is when it may be tried again; 0 says nothing about that.
+	RetryAfter time.Duration
 }
 
 // Error says what happened.
@@ -28,6 +34,11 @@ func (f *Failure) Error() string { return f.Err.Error() }
 
 // Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// Unavailable is the failure of what may succeed a little later.
+func Unavailable(err error) *Failure {
+	return &Failure{Code: http.StatusServiceUnavailable, Err: err, RetryAfter: retryAfter}
+}
 
 // Unanswered returns the failure of work under ctx that ended with err because
 // something it depends on did not answer: 504 where time ran out, 503 where
@@ -40,7 +51,7 @@ func Unanswered(ctx context.Context, err error) *Failure {
 	case o.Expired():
 		return &Failure{Code: http.StatusGatewayTimeout, Err: err}
 	case o.Interrupted(), budget.Retryable(err):
-		return &Failure{Code: http.StatusServiceUnavailable, Err: err}
+		return Unavailable(err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"example.com/payment-sync/internal/runtime/admission"
 	"example.com/payment-sync/internal/runtime/budget"
+	"example.com/payment-sync/internal/runtime/httpapi"
 	"example.com/payment-sync/internal/runtime/leader"
 	"example.com/payment-sync/internal/runtime/manager"
 )
@@ -57,6 +58,13 @@ func TestEverythingFollowsFromTheReconcileTimeout(t *testing.T) {
 			manager.Settings{
 				ReconcileTimeout: 4 * time.Second, StatusReserve: time.Second, ShutdownTimeout: 9 * time.Second, PodGrace: 14 * time.Second,
 				Webhook: admission.Settings{MaxTimeout: 7 * time.Second},
+			},
+		},
+		"an HTTP API": {
+			manager.Settings{ReconcileTimeout: 4 * time.Second, DrainDelay: 2 * time.Second, HTTP: httpapi.Settings{BindAddress: ":8444", CertDir: "/certs", MaxTimeout: 7 * time.Second}},
+			manager.Settings{
+				ReconcileTimeout: 4 * time.Second, StatusReserve: time.Second, DrainDelay: 2 * time.Second, ShutdownTimeout: 14 * time.Second, PodGrace: 19 * time.Second,
+				HTTP: httpapi.Settings{BindAddress: ":8444", CertDir: "/certs", MaxTimeout: 7 * time.Second, MaxBody: httpapi.DefaultMaxBody, Connections: httpapi.DefaultConnections},
 			},
 		},
 		"all given": {
@@ -107,6 +115,14 @@ func TestContradictionsAreRefusedWithAReason(t *testing.T) {
 		"webhook outlasts the shutdown": {
 			manager.Settings{ReconcileTimeout: time.Second, ShutdownTimeout: 10 * time.Second, Webhook: admission.Settings{BindAddress: ":9443"}},
 			[]string{"--webhook-max-timeout or --webhook-conversion-timeout 10s", "--shutdown-timeout 10s", "raise --shutdown-timeout"},
+		},
+		"an answer outlasts the shutdown": {
+			manager.Settings{ReconcileTimeout: time.Second, ShutdownTimeout: 10 * time.Second, HTTP: httpapi.Settings{BindAddress: ":8444", Insecure: true, MaxTimeout: 10 * time.Second}},
+			[]string{"--http-max-timeout 10s", "--shutdown-timeout 10s", "raise --shutdown-timeout"},
+		},
+		"an HTTP API without a certificate": {
+			manager.Settings{HTTP: httpapi.Settings{BindAddress: ":8444"}},
+			[]string{"--http-cert-dir", "--http-insecure"},
 		},
 		"webhook without time": {
 			manager.Settings{Webhook: admission.Settings{BindAddress: ":9443", MaxTimeout: -time.Second}},
