@@ -69,6 +69,10 @@ corpus: $(READY) ## every check on CORPUS=<folder or archive>, else on CRDs of p
 fuzz: $(READY) ## every check on random CRDs, for as long as you like: make fuzz COUNT=5000
 	$(BIN)/python -m tests.crd.fuzz --count $(or $(COUNT),500)
 
+.PHONY: fuzz-http
+fuzz-http: $(READY) ## requests made of the HTTP API's description, SECONDS long while leading and while not
+	$(BIN)/python -m tests.httpfuzz --seconds $(or $(SECONDS),300)
+
 .PHONY: clean
 clean: ## remove what the targets made here; the caches stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

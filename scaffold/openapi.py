@@ -23,14 +23,18 @@ _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 def text(name: str, kinds: Sequence[Kind]) -> str:
     """Return the description as JSON: OpenAPI 3.0, ending in a line break."""
     schemas: dict[str, Any] = {
-        "Metadata": _metadata(),
+        "NewMetadata": _metadata(
+            required="name", labels=_STRINGS, annotations=_STRINGS
+        ),
+        "Condition": _metadata(resourceVersion={"type": "string"}),
         "Problem": _problem(),
     }
     paths: dict[str, Any] = {}
     for kind in kinds:
         title = f"{kind.group}.{kind.storage.name}.{kind.kind}"
         schemas[title] = _answered(kind)
-        schemas[f"{title}.Input"] = _input(kind)
+        schemas[f"{title}.New"] = _input(kind, "NewMetadata", "metadata")
+        schemas[f"{title}.Change"] = _input(kind, "Condition")
         paths |= _paths(kind, title)
     document = {
         "openapi": "3.0.3",
@@ -61,16 +65,12 @@ def _paths(kind: Kind, title: str) -> dict[str, Any]:
         items = f"{root}/namespaces/{{namespace}}/{kind.plural}"
         inside.append(_in_path("namespace"))
     one = _answer("the object", title)
-    body = {
-        "required": True,
-        "content": {"application/json": {"schema": _reference(f"{title}.Input")}},
-    }
     paths[items] = {
         "parameters": inside,
         "get": _list(kind, title, f"list{kind.kind}"),
         "post": {
             "operationId": f"create{kind.kind}",
-            "requestBody": body,
+            "requestBody": _body(f"{title}.New"),
             "responses": {"201": one, "default": _fault()},
         },
     }
@@ -84,7 +84,7 @@ def _paths(kind: Kind, title: str) -> dict[str, Any]:
             "operationId": f"update{kind.kind}",
             "description": "Replaces the fields that are given. With a "
             "metadata.resourceVersion only if that is still the object's.",
-            "requestBody": body,
+            "requestBody": _body(f"{title}.Change"),
             "responses": {"200": one, "default": _fault()},
         },
         "delete": {
@@ -142,6 +142,13 @@ def _answer(description: str, title: str) -> dict[str, Any]:
     }
 
 
+def _body(title: str) -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": _reference(title)}},
+    }
+
+
 def _fault() -> dict[str, Any]:
     return {
         "description": "what went wrong; 503 has Retry-After, 504 names the time "
@@ -161,32 +168,30 @@ def _answered(kind: Kind) -> dict[str, Any]:
     return whole
 
 
-def _input(kind: Kind) -> dict[str, Any]:
+def _input(kind: Kind, metadata: str, *required: str) -> dict[str, Any]:
     whole = schema_of(kind.storage.schema)
     settable = fields(kind)
     properties = whole.get("properties", {})
-    required = [name for name in whole.get("required", ()) if name in settable]
+    needed = [name for name in whole.get("required", ()) if name in settable]
+    return _object(
+        [*required, *needed],
+        {
+            "metadata": _reference(metadata),
+            **{name: properties[name] for name in settable},
+        },
+    )
+
+
+def _metadata(required: str = "", **more: dict[str, Any]) -> dict[str, Any]:
+    return _object([required] if required else [], {"name": _NAME, **more})
+
+
+def _object(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
         **({"required": required} if required else {}),
-        "properties": {
-            "metadata": _reference("Metadata"),
-            **{name: properties[name] for name in settable},
-        },
-    }
-
-
-def _metadata() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "name": _NAME,
-            "labels": _STRINGS,
-            "annotations": _STRINGS,
-            "resourceVersion": {"type": "string"},
-        },
+        "properties": properties,
     }
 
 

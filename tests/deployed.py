@@ -108,7 +108,7 @@ def running(
     config = json.loads(kubectl(cluster, "config", "view", "--raw", "-o=json"))
     config["users"][0]["user"] = {"token": token.strip()}
     kubeconfig.write_text(json.dumps(config))
-    endpoint = Endpoint(_free_port(), folder / "certificates")
+    endpoint = Endpoint(free_port(), folder / "certificates")
     ports = {port["name"] for port in container["ports"]}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -139,7 +139,8 @@ def running(
     assert not refused, "\n".join(refused)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
