@@ -1,0 +1,134 @@
+package observe_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
+)
+
+var expirations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "expirations"}, []string{"operation", "expired"})
+
+// byGoroutine is the usual way: a goroutine that waits for the end of the
+// context. It counts when that ends rather than when the work does.
+func byGoroutine(ctx context.Context, name string) (context.Context, func()) {
+	ctx, span := otel.Tracer("test").Start(ctx, name, trace.WithAttributes(
+		attribute.String("ctx.timeout", "enabled"), attribute.Bool("ctx.expired", false)))
+	go func() {
+		<-ctx.Done()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			expirations.WithLabelValues(name, "true").Inc()
+			span.SetAttributes(attribute.Bool("ctx.expired", true))
+			span.AddEvent("context timeout")
+		} else {
+			expirations.WithLabelValues(name, "false").Inc()
+		}
+	}()
+	return ctx, func() { span.End() }
+}
+
+// ways are ways to do an operation that takes no time within a timeout.
+var ways = []struct {
+	name string
+	do   func(ctx context.Context, o *observe.Operation)
+}{
+	{"bare", func(ctx context.Context, _ *observe.Operation) {
+		_, release := context.WithTimeout(ctx, time.Minute)
+		release()
+	}},
+	{"observed", func(ctx context.Context, o *observe.Operation) {
+		ctx, release := context.WithTimeout(ctx, time.Minute)
+		ctx, call := o.Begin(ctx)
+		call.End(cause.Classify(ctx, nil))
+		release()
+	}},
+	{"goroutine", func(ctx context.Context, _ *observe.Operation) {
+		ctx, release := context.WithTimeout(ctx, time.Minute)
+		_, end := byGoroutine(ctx, "benchmark")
+		end()
+		release()
+	}},
+}
+
+// BenchmarkOverhead runs the three ways in turn, in blocks so short that most are
+// not disturbed by whatever else the machine does, and reports the medians of the
+// faster half of the blocks: without a tracer, with one that samples nothing, and
+// with one that samples everything.
+func BenchmarkOverhead(b *testing.B) {
+	for _, tracing := range []struct {
+		name     string
+		provider trace.TracerProvider
+	}{
+		{"off", nil},
+		{"unsampled", sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))},
+		{"sampled", sdktrace.NewTracerProvider()},
+	} {
+		b.Run(tracing.name, func(b *testing.B) {
+			lead(b, tracing.provider)
+			if tracing.provider != nil {
+				otel.SetTracerProvider(tracing.provider)
+				defer otel.SetTracerProvider(noop.NewTracerProvider())
+			}
+			ctx := log.IntoContext(b.Context(), logr.Discard())
+			o := observe.For(observe.External, "benchmark")
+			times := make([][]float64, len(ways))
+			for range b.N {
+				for i, times1 := range blocks(ctx, o) {
+					times[i] = append(times[i], times1...)
+				}
+			}
+			middle := func(i int) float64 {
+				slices.Sort(times[i])
+				return times[i][len(times[i])/4]
+			}
+			for i, way := range ways {
+				b.ReportMetric(middle(i), way.name+"-ns/op")
+			}
+			b.ReportMetric(middle(1)-middle(0), "added-ns/op")
+			b.ReportMetric(middle(1)/middle(2), "of-goroutine")
+		})
+	}
+}
+
+func blocks(ctx context.Context, o *observe.Operation) [][]float64 {
+	const number, operations = 300, 200
+	times := make([][]float64, len(ways))
+	for range number {
+		for i, way := range ways {
+			begin := time.Now()
+			for range operations {
+				way.do(ctx, o)
+			}
+			times[i] = append(times[i], float64(time.Since(begin).Nanoseconds())/operations)
+			runtime.Gosched() // for the goroutines of the third way
+		}
+	}
+	return times
+}
+
+// BenchmarkAllocations prints what each way allocates without a tracer.
+func BenchmarkAllocations(b *testing.B) {
+	o := observe.For(observe.External, "benchmark")
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				way.do(b.Context(), o)
+			}
+		})
+	}
+}

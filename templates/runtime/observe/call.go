@@ -1,0 +1,183 @@
+package observe
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+)
+
+// Call is an operation that has begun. Its methods may be called from several
+// goroutines, and on nil.
+type Call struct {
+	operation *Operation
+	begun     time.Time
+	span      trace.Span // nil unless it is recorded
+
+	mu       sync.Mutex
+	ended    bool
+	deadline time.Time // zero if there is none
+	settle   func()    // nil while no end is waited for
+	failure  error
+}
+
+type callKey struct{}
+
+// scope is the context of an operation. One type for both spares an allocation.
+type scope struct {
+	context.Context
+	call Call
+}
+
+// Value implements context.Context.
+func (s *scope) Value(k any) any {
+	if k == (callKey{}) {
+		return &s.call
+	}
+	return s.Context.Value(k)
+}
+
+// Begin begins an observation. The returned context is ctx with the
+// observation's span, and with a logger that names the trace if it is recorded;
+// it ends with ctx. links are spans that led to this operation without being its
+// parent.
+func (o *Operation) Begin(ctx context.Context, links ...trace.Link) (context.Context, *Call) {
+	s := &scope{Context: ctx, call: Call{operation: o, begun: time.Now()}}
+	s.call.deadline, _ = ctx.Deadline()
+	if t := tracer.Load(); t != nil {
+		s.trace(*t, links)
+	}
+	return s, &s.call
+}
+
+// trace begins the span.
+func (s *scope) trace(t trace.Tracer, links []trace.Link) {
+	ctx, o := s.Context, s.call.operation
+	options := o.start
+	if len(links) > 0 {
+		options = append(options[:len(options):len(options)], trace.WithLinks(links...))
+	}
+	traced, span := t.Start(ctx, o.span, options...)
+	s.Context = traced
+	if span.IsRecording() {
+		s.Context = IntoLog(traced)
+		s.call.span = span
+		s.call.settle = watch(ctx, span)
+	}
+}
+
+// FromContext returns the innermost observation that ctx is part of, nil if
+// there is none.
+func FromContext(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+// Bound tells the time of the operation, where that is set only after its
+// beginning: by the deadline of ctx. The returned function must be called before
+// ctx is released, and says that its end is the operation's end no more.
+func (c *Call) Bound(ctx context.Context) (settled func()) {
+	if c == nil {
+		return nothing
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nothing
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.deadline = deadline
+	}
+	if c.span == nil {
+		return nothing
+	}
+	c.settled()
+	c.settle = watch(ctx, c.span)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.settled()
+	}
+}
+
+func nothing() {}
+
+// settled ends the wait for the end of a context. It is called with mu.
+func (c *Call) settled() {
+	if c.settle != nil {
+		c.settle()
+		c.settle = nil
+	}
+}
+
+// SetAttributes adds to the span.
+func (c *Call) SetAttributes(attributes ...attribute.KeyValue) {
+	if c.Recording() {
+		c.span.SetAttributes(attributes...)
+	}
+}
+
+// Recording tells whether attributes are kept.
+func (c *Call) Recording() bool { return c != nil && c.span != nil }
+
+// Fail notes why the operation failed, where whoever calls End does not get to
+// know. The first failure stays.
+func (c *Call) Fail(err error) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure == nil {
+		c.failure = err
+	}
+}
+
+// Failure returns what Fail has noted.
+func (c *Call) Failure() error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
+}
+
+// End counts the operation, which came to o, and ends its span. Only the first
+// call counts. Call it before the operation's context is released.
+func (c *Call) End(o cause.Outcome) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	now := time.Now()
+	var exemplar prometheus.Labels
+	if c.span != nil {
+		c.settled()
+		exemplar = conclude(c.span, o, c.deadline)
+	}
+	count(c.operation.counter(o.Name), exemplar)
+	measure(c.operation.duration, now.Sub(c.begun).Seconds(), exemplar)
+	if !c.deadline.IsZero() {
+		measure(c.operation.left, c.left(now), exemplar)
+	}
+}
+
+// left is the share of the operation's time that is left, from 0 to 1.
+func (c *Call) left(now time.Time) float64 {
+	all, rest := c.deadline.Sub(c.begun), c.deadline.Sub(now)
+	if all <= 0 || rest <= 0 {
+		return 0
+	}
+	return float64(rest) / float64(all)
+}

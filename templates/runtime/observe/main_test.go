@@ -1,0 +1,90 @@
+package observe_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
+)
+
+// lead has what is observed traced by p until the test ends.
+func lead(t testing.TB, p trace.TracerProvider) {
+	t.Helper()
+	observe.TraceBy(p)
+	t.Cleanup(func() { observe.TraceBy(nil) })
+}
+
+// record records every span until the test ends.
+func record(t testing.TB) *tracetest.SpanRecorder {
+	t.Helper()
+	r := tracetest.NewSpanRecorder()
+	lead(t, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r)))
+	return r
+}
+
+// only returns the one span there is.
+func only(t testing.TB, r *tracetest.SpanRecorder) sdktrace.ReadOnlySpan {
+	t.Helper()
+	if n := len(r.Ended()); n != 1 {
+		t.Fatalf("%d spans have ended, want 1", n)
+	}
+	return r.Ended()[0]
+}
+
+// of returns an attribute of a list as text, "" if it is not there.
+func of(attributes []attribute.KeyValue, k string) string {
+	i := slices.IndexFunc(attributes, func(a attribute.KeyValue) bool { return string(a.Key) == k })
+	if i < 0 {
+		return ""
+	}
+	return attributes[i].Value.String()
+}
+
+// series returns the series of a metric with all of the labels.
+func series(t testing.TB, name string, labels prometheus.Labels) []*dto.Metric {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []*dto.Metric
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			has := 0
+			for _, l := range m.GetLabel() {
+				if v, ok := labels[l.GetName()]; ok && v == l.GetValue() {
+					has++
+				}
+			}
+			if has == len(labels) {
+				found = append(found, m)
+			}
+		}
+	}
+	return found
+}
+
+// counts returns the number of operations on target by outcome.
+func counts(t testing.TB, target string) map[string]int {
+	t.Helper()
+	by := map[string]int{}
+	for _, m := range series(t, "operator_operations_total", prometheus.Labels{"target": target}) {
+		for _, l := range m.GetLabel() {
+			if n := int(m.GetCounter().GetValue()); l.GetName() == "outcome" && n > 0 {
+				by[l.GetValue()] += n
+			}
+		}
+	}
+	return by
+}
