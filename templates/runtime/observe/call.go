@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type Call struct {
 	settle   func()    // nil while no end is waited for
 	failure  error
 }
+
+// Panicked is the outcome of an operation that does not return.
+var Panicked = cause.Outcome{Name: "panic", Err: errors.New("panicked")}
 
 type callKey struct{}
 
