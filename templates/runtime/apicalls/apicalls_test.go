@@ -1,0 +1,140 @@
+package apicalls_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/apicalls"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/fence"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
+)
+
+// tripper answers in the place of an API server.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// send sends a request through an observed transport that ends in f.
+func send(t *testing.T, ctx context.Context, method, path string, f tripper) {
+	t.Helper()
+	cfg, err := apicalls.Config(&rest.Config{Host: "https://api.example/root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "https://api.example/root"+path, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := cfg.WrapTransport(f).RoundTrip(r)
+	if err == nil {
+		_ = response.Body.Close()
+	}
+}
+
+func answer(code int) tripper {
+	return func(*http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.WriteHeader(code)
+		return w.Result(), nil
+	}
+}
+
+func fail(err error) tripper {
+	return func(*http.Request) (*http.Response, error) { return nil, err }
+}
+
+// counts returns the number of writes to a resource by outcome.
+func counts(t *testing.T, resource string) map[string]int {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]int{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := prometheus.Labels{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if f.GetType() == dto.MetricType_COUNTER && labels["operation"] == observe.Write && labels["target"] == resource {
+				if n := int(m.GetCounter().GetValue()); n > 0 {
+					by[labels["outcome"]] = n
+				}
+			}
+		}
+	}
+	return by
+}
+
+func TestWritesAreCountedByResourceAndOutcome(t *testing.T) {
+	const path = "/apis/shop.example/v1/namespaces/a/payments/p"
+	for _, f := range []tripper{
+		answer(http.StatusOK),
+		answer(http.StatusConflict),
+		answer(http.StatusTooManyRequests),
+		answer(http.StatusGatewayTimeout),
+		answer(http.StatusUnprocessableEntity),
+		fail(errors.New("connection refused")),
+		fail(&fence.RefusedError{Reason: cause.LeadershipLost}),
+		fail(&fence.RefusedError{Reason: errors.New("not leading")}),
+	} {
+		send(t, t.Context(), http.MethodPut, path, f)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, release := context.WithTimeoutCause(t.Context(), time.Second, cause.ReconcileDeadline)
+		defer release()
+		send(t, ctx, http.MethodPut, path, func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+	})
+	send(t, t.Context(), http.MethodGet, path, answer(http.StatusOK))
+	want := map[string]int{
+		"ok": 1, "conflict": 1, "api_throttled": 1, "api_timeout": 1, "error": 2,
+		"leadership_lost": 1, "refused": 1, "reconcile_deadline": 1,
+	}
+	if got := counts(t, "payments.shop.example"); !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+func TestRequestsCarryTheTrace(t *testing.T) {
+	provider := sdktrace.NewTracerProvider()
+	observe.TraceBy(provider)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	defer func() {
+		observe.TraceBy(nil)
+		otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator())
+	}()
+	ctx, span := provider.Tracer("test").Start(t.Context(), "reconcile")
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		sent := ""
+		send(t, ctx, method, "/api/v1/namespaces/a/pods", func(r *http.Request) (*http.Response, error) {
+			sent = r.Header.Get("Traceparent")
+			return answer(http.StatusOK)(r)
+		})
+		if id := span.SpanContext().TraceID().String(); !strings.Contains(sent, id) {
+			t.Errorf("%s has Traceparent %q, want trace %s", method, sent, id)
+		}
+		if own := strings.Contains(sent, span.SpanContext().SpanID().String()); own != (method == http.MethodGet) {
+			t.Errorf("%s has Traceparent %q; a write is a span of its own, a read is not", method, sent)
+		}
+	}
+}
