@@ -15,6 +15,7 @@ import (
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/certs"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/httpx"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
 )
 
 // ConversionPath is where conversions are served, by controller-runtime's
@@ -64,6 +65,7 @@ func NewServer(s Settings) *Server {
 // Register implements webhook.Server. The context of hook's requests has a
 // deadline and a cause; see the package.
 func (s *Server) Register(path string, hook http.Handler) {
+	operation := observe.Admission
 	bounded := &httpx.Handler{
 		Next:      hook,
 		Deadlines: httpx.Deadlines{Max: s.settings.MaxTimeout, Source: "--webhook-max-timeout", Margin: margin, Announced: announced},
@@ -73,8 +75,9 @@ func (s *Server) Register(path string, hook http.Handler) {
 	if path == ConversionPath {
 		bounded.Deadlines.Max, bounded.Deadlines.Source = s.settings.ConversionTimeout, "conversion, --webhook-conversion-timeout"
 		bounded.MaxBody = maxConversion
+		operation = observe.Conversion
 	}
-	s.Server.Register(path, bounded)
+	s.Server.Register(path, observed(operation, path, bounded))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used = true

@@ -130,16 +130,14 @@ func (c *Call) SetAttributes(attributes ...attribute.KeyValue) {
 func (c *Call) Recording() bool { return c != nil && c.span != nil }
 
 // Fail notes why the operation failed, where whoever calls End does not get to
-// know. The first failure stays.
+// know. The last failure stays.
 func (c *Call) Fail(err error) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failure == nil {
-		c.failure = err
-	}
+	c.failure = err
 }
 
 // Failure returns what Fail has noted.

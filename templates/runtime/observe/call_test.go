@@ -339,13 +339,13 @@ func total(by map[string]int) (sum int) {
 	return sum
 }
 
-func TestFailureIsTheFirst(t *testing.T) {
+func TestFailureIsTheLast(t *testing.T) {
 	ctx, _ := observe.For(observe.External, t.Name()).Begin(t.Context())
-	first := errors.New("first")
-	observe.FromContext(ctx).Fail(first)
-	observe.FromContext(ctx).Fail(errors.New("second"))
-	if got := observe.FromContext(ctx).Failure(); got != first {
-		t.Errorf("Failure() = %v, want the first", got)
+	last := errors.New("last")
+	observe.FromContext(ctx).Fail(errors.New("first"))
+	observe.FromContext(ctx).Fail(last)
+	if got := observe.FromContext(ctx).Failure(); got != last {
+		t.Errorf("Failure() = %v, want the last", got)
 	}
 }
 
