@@ -11,6 +11,7 @@ import (
 	platformv1beta1 "example.com/cluster/api/platform/v1beta1"
 	"example.com/cluster/internal/runtime/chain"
 	"example.com/cluster/internal/runtime/manager"
+	"example.com/cluster/internal/runtime/observe"
 	"example.com/cluster/internal/runtime/reconciler"
 )
 
@@ -61,12 +62,15 @@ func status(o *TenantClass) *platformv1beta1.TenantClassStatus {
 
 // wrap puts the links of the chain around the loop, outermost first. The order
 // matters: what is outside sees everything, what is inside ends first. The gate
-// lets a process that does not lead only observe. The budget is innermost
-// because it ends the work and must not end the write of the status, which the
-// loop does after it.
+// lets a process that does not lead only observe. What is observed in the other
+// sense, by metrics and spans, is all that happens inside of it. The budget is
+// inside because it ends the work and must not end the write of the status, which
+// the loop does after it.
 func wrap(rt *manager.Runtime, loop *reconciler.Loop[*TenantClass]) chain.Func {
 	return chain.Wrap(loop.Reconcile,
-		rt.Election().Gate(loop.Observe),
+		rt.Election().Gate(chain.Wrap(loop.Observe, chain.Observed(observe.Observe, "tenantclass"))),
+		chain.Observed(observe.Reconcile, "tenantclass"),
 		loop.Budget,
+		chain.Timed,
 	)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/cluster/internal/runtime/cause"
+	"example.com/cluster/internal/runtime/observe"
 )
 
 // Operation is a named budget for something done within a reconcile or a
@@ -41,11 +42,24 @@ func (o Operation) Begin(ctx context.Context) (context.Context, context.CancelFu
 // f must be safe to repeat: a read, a write with a precondition, a call with an
 // idempotency key.
 //
-// The returned error wraps f's last error and, if the budget or ctx ended, the
+// An operation with a name is observed (see package observe). The returned error
+// wraps f's last error and, if the budget or ctx ended, the
 // cause of that.
 func (o Operation) Do(ctx context.Context, f func(context.Context) error) error {
 	ctx, release := o.Begin(ctx)
 	defer release()
+	if o.Name == "" {
+		return o.repeat(ctx, f)
+	}
+	ctx, call := observe.For(observe.External, o.Name).Begin(ctx)
+	outcome := observe.Panicked
+	defer func() { call.End(outcome) }()
+	err := o.repeat(ctx, f)
+	outcome = cause.Judged(err)
+	return err
+}
+
+func (o Operation) repeat(ctx context.Context, f func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := o.try(ctx, f)
 		if err == nil {

@@ -66,3 +66,16 @@ func parse(path string) (group, resource, subresource string) {
 	}
 	return group, s[0], subresource
 }
+
+// Write tells whether r, a request to an API server served under root, counts as
+// a write, and of which resource: "deployments.apps", or "pods" of the core.
+func Write(r *http.Request, root string) (resource string, writes bool) {
+	if classify(r, root) != write {
+		return "", false
+	}
+	group, resource, _ := parse(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(root, "/")))
+	if group == "" {
+		return resource, true
+	}
+	return resource + "." + group, true
+}

@@ -218,7 +218,7 @@ func (s says) AuthenticateRequest(r *http.Request) (*authenticator.Response, boo
 }
 
 func (s says) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-	if a.GetVerb() != "get" || a.GetPath() != "/x" || a.IsResourceRequest() {
+	if a.GetVerb() != "get" || a.GetPath() != "/x" || a.IsResourceRequest() || a.GetUser().GetName() != "alice" {
 		return authorizer.DecisionDeny, "", errors.New("other attributes")
 	}
 	return s.decision, "", s.may
@@ -245,6 +245,41 @@ func TestReviews(t *testing.T) {
 		f := admission(c.says, c.says)(r)
 		if f == nil != (c.code == 0) || f != nil && f.Code != c.code {
 			t.Errorf("%s: %v, want %d", what, f, c.code)
+		}
+	}
+}
+
+// Objects need the right that the API server would ask for, whatever the query
+// says.
+func TestWhatNeedsARight(t *testing.T) {
+	const group = "/apis/test.example.com/v1"
+	for _, c := range []struct {
+		method, target string
+		want           string // verb, group, resource, namespace, name
+	}{
+		{http.MethodGet, group + "/widgets", "list test.example.com widgets  "},
+		{http.MethodGet, items, "list test.example.com widgets default "},
+		{http.MethodGet, items + "?fieldSelector=metadata.name%3Dw&watch=1", "list test.example.com widgets default "},
+		{http.MethodHead, items + "/w", "get test.example.com widgets default w"},
+		{http.MethodPost, items, "create test.example.com widgets default "},
+		{http.MethodPut, items + "/w", "update test.example.com widgets default w"},
+		{http.MethodDelete, items + "/w", "delete test.example.com widgets default w"},
+		{http.MethodPost, "/payments/x", "post /payments/x"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, c.target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := attributes(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%s %s %s %s %s", a.GetVerb(), a.GetAPIGroup(), a.GetResource(), a.GetNamespace(), a.GetName())
+		if !a.IsResourceRequest() {
+			got = a.GetVerb() + " " + a.GetPath()
+		}
+		if got != c.want {
+			t.Errorf("%s %s needs %q, want %q", c.method, c.target, got, c.want)
 		}
 	}
 }

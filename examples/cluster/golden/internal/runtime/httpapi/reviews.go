@@ -7,17 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
@@ -33,11 +35,13 @@ const reviewTimeout = 10 * time.Second
 var reviewBackoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.2, Steps: 5}
 
 // Reviews has the API server say who calls, by the bearer token (TokenReview),
-// and whether that caller may use the method on the path (SubjectAccessReview of
-// a non-resource URL). What it says is remembered for a minute or less.
+// and whether that caller may do so (SubjectAccessReview): objects need the right
+// that they need at the API server, other paths the method as the verb of a
+// non-resource URL. What it says is remembered for a minute or less.
 //
-// It is controller-runtime's filter for metrics but for one thing: to that
-// filter a token that is not valid is a fault of the server's.
+// controller-runtime's filter for metrics will not do. To it every path is a
+// non-resource URL, and RBAC's system:discovery lets everybody get those below
+// /apis; and a token that is not valid is to it a fault of the server's.
 func Reviews(config *rest.Config, client *http.Client) (func(*http.Request) *httpx.Failure, error) {
 	tokens, err := authenticationv1.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -84,11 +88,12 @@ func admission(who authenticator.Request, may authorizes) func(*http.Request) *h
 		if err != nil || !ok {
 			return &httpx.Failure{Code: http.StatusUnauthorized, Err: errors.New("no bearer token, or one that the API server does not accept")}
 		}
-		decision, _, err := may.Authorize(r.Context(), authorizer.AttributesRecord{
-			User: caller.User,
-			Verb: strings.ToLower(r.Method),
-			Path: r.URL.Path,
-		})
+		what, err := attributes(r)
+		if err != nil {
+			return badRequest(err)
+		}
+		what.User = caller.User
+		decision, _, err := may.Authorize(r.Context(), what)
 		if err != nil {
 			return httpx.Unavailable(fmt.Errorf("whether %s may use the path could not be reviewed: %w", caller.User.GetName(), err))
 		}
@@ -97,6 +102,30 @@ func admission(who authenticator.Request, may authorizes) func(*http.Request) *h
 		}
 		return nil
 	}
+}
+
+// paths reads paths as the API server does.
+var paths = request.RequestInfoFactory{APIPrefixes: sets.NewString("apis"), GrouplessAPIPrefixes: sets.NewString()}
+
+// attributes are what the caller of r needs a right to.
+func attributes(r *http.Request) (authorizer.AttributesRecord, error) {
+	// A query may narrow down what the API server would do, but nothing here.
+	path := &http.Request{Method: r.Method, URL: &url.URL{Path: r.URL.Path}, Header: r.Header}
+	info, err := paths.NewRequestInfo(path)
+	if err != nil {
+		return authorizer.AttributesRecord{}, err
+	}
+	return authorizer.AttributesRecord{
+		Verb:            info.Verb,
+		APIGroup:        info.APIGroup,
+		APIVersion:      info.APIVersion,
+		Resource:        info.Resource,
+		Subresource:     info.Subresource,
+		Namespace:       info.Namespace,
+		Name:            info.Name,
+		ResourceRequest: info.IsResourceRequest,
+		Path:            info.Path,
+	}, nil
 }
 
 // unreviewed tells an error of the review from one of the token, which has no

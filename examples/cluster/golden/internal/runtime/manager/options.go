@@ -5,6 +5,7 @@ package manager
 import (
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -18,6 +19,8 @@ func (s Settings) managerOptions(scheme *runtime.Scheme) ctrl.Options {
 	grace := s.ShutdownTimeout - s.DrainDelay
 	grace -= min(time.Second, grace/10)
 	metrics := metricsserver.Options{BindAddress: s.MetricsBindAddress, SecureServing: s.MetricsSecure}
+	// Exemplars, which lead from a metric to a trace, are only in OpenMetrics.
+	metrics.HandlerOpts = append(metrics.HandlerOpts, func(o *promhttp.HandlerOpts) { o.EnableOpenMetrics = true })
 	if s.MetricsSecure {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}

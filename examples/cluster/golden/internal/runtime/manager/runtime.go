@@ -17,10 +17,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"example.com/cluster/internal/runtime/admission"
+	"example.com/cluster/internal/runtime/apicalls"
 	"example.com/cluster/internal/runtime/budget"
 	"example.com/cluster/internal/runtime/cause"
 	"example.com/cluster/internal/runtime/httpapi"
 	"example.com/cluster/internal/runtime/leader"
+	"example.com/cluster/internal/runtime/tracing"
 )
 
 // Options are what New needs beside the settings.
@@ -50,6 +52,7 @@ type Runtime struct {
 	stopping context.Context // ends when the process is asked to stop
 	endStop  context.CancelCauseFunc
 	cut      context.CancelCauseFunc // forbids all writing
+	over     time.Time               // when Run must have returned, zero until it is asked to
 
 	mu     sync.Mutex
 	onStop []func(reason error) // nil once they have been called
@@ -71,6 +74,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 		if cfg, err = r.election.Fence(cfg); err != nil {
 			return nil, err
 		}
+	}
+	if cfg, err = apicalls.Config(cfg); err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
 	}
 	base := r.election.Into(context.WithoutCancel(ctx))
 	r.stopping, r.endStop = context.WithCancelCause(base)
@@ -180,7 +186,32 @@ func (r *Runtime) Start(ctx context.Context) error { return r.Run(ctx) }
 // Run runs the manager until ctx ends or a part of it fails. It returns nil
 // after an orderly end, and at the latest ShutdownTimeout after the end of ctx.
 // The process must exit when Run returns; a Runtime cannot be run again.
+//
+// Spans are sent as the environment says (see package tracing); what has not been
+// sent by then is sent at the end, in the time that is left.
 func (r *Runtime) Run(ctx context.Context) error {
+	flush, err := tracing.Start(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.serve(ctx)
+	limit := min(flushTime, time.Until(r.over))
+	if r.over.IsZero() { // it was not asked to end
+		limit = flushTime
+	}
+	last, release := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, cause.ShutdownEnded)
+	defer release()
+	if err := flush(last); err != nil {
+		r.GetLogger().Info("The last spans are lost", "reason", err.Error())
+	}
+	return err
+}
+
+// flushTime is the longest time for sending the last spans.
+const flushTime = 2 * time.Second
+
+// serve is Run without what it tells of itself.
+func (r *Runtime) serve(ctx context.Context) error {
 	defer r.cut(cause.ShutdownEnded)
 	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -193,6 +224,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
+	r.over = time.Now().Add(r.settings.ShutdownTimeout)
 	over := time.NewTimer(r.settings.ShutdownTimeout)
 	defer over.Stop()
 	r.stop(cause.Shutdown)

@@ -36,7 +36,7 @@ func External(mgr manager.Manager, f MapFunc, resources ...schema.GroupVersionRe
 	sources := make([]source.Source, 0, len(resources))
 	for _, resource := range resources {
 		n := NewNotifier()
-		loop := &Loop{Source: external{c.Resource(resource)}, Handler: n}
+		loop := &Loop{Name: resource.GroupResource().String(), Source: external{c.Resource(resource)}, Handler: n}
 		if err := mgr.Add(named{loop, resource}); err != nil {
 			return nil, fmt.Errorf("watch %s: %w", resource, err)
 		}

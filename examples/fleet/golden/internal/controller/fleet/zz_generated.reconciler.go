@@ -11,6 +11,7 @@ import (
 	transportv1 "example.com/fleet/api/transport/v1"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/observe"
 	"example.com/fleet/internal/runtime/reconciler"
 	"example.com/fleet/internal/runtime/watch"
 )
@@ -66,12 +67,15 @@ func status(o *Fleet) *transportv1.FleetStatus {
 
 // wrap puts the links of the chain around the loop, outermost first. The order
 // matters: what is outside sees everything, what is inside ends first. The gate
-// lets a process that does not lead only observe. The budget is innermost
-// because it ends the work and must not end the write of the status, which the
-// loop does after it.
+// lets a process that does not lead only observe. What is observed in the other
+// sense, by metrics and spans, is all that happens inside of it. The budget is
+// inside because it ends the work and must not end the write of the status, which
+// the loop does after it.
 func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Fleet]) chain.Func {
 	return chain.Wrap(loop.Reconcile,
-		rt.Election().Gate(loop.Observe),
+		rt.Election().Gate(chain.Wrap(loop.Observe, chain.Observed(observe.Observe, "fleet"))),
+		chain.Observed(observe.Reconcile, "fleet"),
 		loop.Budget,
+		chain.Timed,
 	)
 }

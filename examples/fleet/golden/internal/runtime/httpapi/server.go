@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,8 +107,21 @@ func fail(w http.ResponseWriter, r *http.Request, f *httpx.Failure) {
 
 // Handle has handler answer what matches pattern, a method and a path as for
 // http.ServeMux. The description is an OpenAPI operation in JSON, empty for a
-// route that is not described.
+// route that is not described. Paths that RBAC opens to every account by default
+// are refused.
 func (s *Server) Handle(pattern, description string, handler http.Handler) error {
+	_, path, _ := strings.Cut(pattern, " ")
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if discovered[first] {
+		return fmt.Errorf("http api: %s: system:discovery lets every account get paths below /%s", pattern, first)
+	}
+	return s.handle(pattern, description, handler)
+}
+
+// discovered are the first parts of paths that RBAC's default roles are about.
+var discovered = map[string]bool{"api": true, "apis": true, "openapi": true, "version": true, "healthz": true, "livez": true, "readyz": true}
+
+func (s *Server) handle(pattern, description string, handler http.Handler) error {
 	if err := s.document.add(pattern, description); err != nil {
 		return fmt.Errorf("http api: %s: %w", pattern, err)
 	}

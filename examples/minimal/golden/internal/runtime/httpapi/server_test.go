@@ -134,6 +134,15 @@ func TestBodiesAreLimited(t *testing.T) {
 	expect(t, ask(t.Context(), never(t, &why), http.MethodGet, "/never", "eleven bytes"), http.StatusRequestEntityTooLarge, "10 bytes")
 }
 
+func TestPathsThatAreOpenByDefaultAreRefused(t *testing.T) {
+	s := New(open, Options{})
+	for _, path := range []string{"/api/x", "/apis/own", "/version", "/openapi/v9", "/healthz/x"} {
+		if err := s.Handle("GET "+path, "", http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "system:discovery") {
+			t.Errorf("%s: error %v", path, err)
+		}
+	}
+}
+
 func TestTheDescriptionHasEveryRoute(t *testing.T) {
 	s := New(open, Options{})
 	if err := s.Document([]byte(`{"openapi":"3.0.3","paths":{"/a":{"get":{}}}}`)); err != nil {

@@ -4,6 +4,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"example.com/minimal/internal/runtime/fence"
 	"example.com/minimal/internal/runtime/leader"
 	"example.com/minimal/internal/runtime/runtimetest"
 )
@@ -95,12 +97,29 @@ func TestControllersRunInBothModes(t *testing.T) {
 	}
 }
 
+// sent stands for an API server that takes everything.
+type sent struct{}
+
+func (sent) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
 func TestClientsAreFencedOnlyWithElection(t *testing.T) {
-	if start(t.Context(), t, Settings{}, nil).GetConfig().WrapTransport != nil {
-		t.Error("a fence without leader election")
-	}
-	if start(t.Context(), t, elected, nil).GetConfig().WrapTransport == nil {
-		t.Error("no fence with leader election")
+	for _, test := range []struct {
+		settings Settings
+		refused  bool
+	}{{Settings{}, false}, {elected, true}} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "https://api.example/api/v1/namespaces/a/pods/b", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := start(t.Context(), t, test.settings, nil).GetConfig().WrapTransport(sent{}).RoundTrip(r)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		if _, refused := errors.AsType[*fence.RefusedError](err); refused != test.refused {
+			t.Errorf("with leader election %t a write ends with %v", test.settings.LeaderElection, err)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"example.com/payment-sync/internal/runtime/httpx"
+	"example.com/payment-sync/internal/runtime/observe"
 )
 
 // Warnings are shown to whoever made the request.
@@ -109,7 +110,7 @@ func (a *adapter[T]) Default(ctx context.Context, obj T) error {
 	if a.defaulter == nil || leaving(obj) {
 		return nil
 	}
-	return settle(ctx, a.defaulter.Default(ctx, obj))
+	return settle(ctx, a.defaulter.Default(observe.IntoLog(ctx), obj))
 }
 
 // ValidateCreate implements admission.Validator.
@@ -117,7 +118,7 @@ func (a *adapter[T]) ValidateCreate(ctx context.Context, obj T) (Warnings, error
 	if a.creation == nil {
 		return nil, nil
 	}
-	warnings, err := a.creation.ValidateCreate(ctx, obj)
+	warnings, err := a.creation.ValidateCreate(observe.IntoLog(ctx), obj)
 	return warnings, settle(ctx, err)
 }
 
@@ -126,7 +127,7 @@ func (a *adapter[T]) ValidateUpdate(ctx context.Context, old, obj T) (Warnings, 
 	if a.update == nil || leaving(obj) {
 		return nil, nil
 	}
-	warnings, err := a.update.ValidateUpdate(ctx, old, obj)
+	warnings, err := a.update.ValidateUpdate(observe.IntoLog(ctx), old, obj)
 	return warnings, settle(ctx, err)
 }
 
@@ -135,7 +136,7 @@ func (a *adapter[T]) ValidateDelete(ctx context.Context, obj T) (Warnings, error
 	if a.deletion == nil {
 		return nil, nil
 	}
-	warnings, err := a.deletion.ValidateDelete(ctx, obj)
+	warnings, err := a.deletion.ValidateDelete(observe.IntoLog(ctx), obj)
 	return warnings, settle(ctx, err)
 }
 
@@ -148,6 +149,8 @@ func settle(ctx context.Context, err error) error {
 		httpx.Abandon(ctx, f)
 	} else if _, ok := errors.AsType[*undecided](err); ok {
 		httpx.Abandon(ctx, &httpx.Failure{Code: http.StatusServiceUnavailable, Err: err})
+	} else if err != nil {
+		noteDenied(ctx, err)
 	}
 	return err
 }

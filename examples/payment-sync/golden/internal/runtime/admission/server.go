@@ -17,6 +17,7 @@ import (
 
 	"example.com/payment-sync/internal/runtime/certs"
 	"example.com/payment-sync/internal/runtime/httpx"
+	"example.com/payment-sync/internal/runtime/observe"
 )
 
 // ConversionPath is where conversions are served, by controller-runtime's
@@ -66,6 +67,7 @@ func NewServer(s Settings) *Server {
 // Register implements webhook.Server. The context of hook's requests has a
 // deadline and a cause; see the package.
 func (s *Server) Register(path string, hook http.Handler) {
+	operation := observe.Admission
 	bounded := &httpx.Handler{
 		Next:      hook,
 		Deadlines: httpx.Deadlines{Max: s.settings.MaxTimeout, Source: "--webhook-max-timeout", Margin: margin, Announced: announced},
@@ -75,8 +77,9 @@ func (s *Server) Register(path string, hook http.Handler) {
 	if path == ConversionPath {
 		bounded.Deadlines.Max, bounded.Deadlines.Source = s.settings.ConversionTimeout, "conversion, --webhook-conversion-timeout"
 		bounded.MaxBody = maxConversion
+		operation = observe.Conversion
 	}
-	s.Server.Register(path, bounded)
+	s.Server.Register(path, observed(operation, path, bounded))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used = true

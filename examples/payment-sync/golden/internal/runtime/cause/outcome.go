@@ -65,6 +65,16 @@ func (o Outcome) Expired() bool {
 // Interrupted tells whether the operation was cancelled before it was done.
 func (o Outcome) Interrupted() bool { return errors.Is(o.Err, context.Canceled) }
 
+// Failed tells whether the operation is at fault or its time ran out: it neither
+// succeeded, nor ended with a [Namer]'s outcome, nor was stopped by a decision.
+func (o Outcome) Failed() bool {
+	if o.OK() || o.Interrupted() {
+		return false
+	}
+	_, named := errors.AsType[Namer](o.Err)
+	return !named
+}
+
 // settle bounds the wait for the timer of a context whose deadline has passed.
 const settle = 50 * time.Millisecond
 
@@ -83,6 +93,12 @@ func Classify(ctx context.Context, err error) Outcome {
 	if why := ended(ctx); why != nil {
 		return fromContext(why, err)
 	}
+	return Judged(err)
+}
+
+// Judged is the outcome of an operation whose end has been judged already, as
+// its error says. What became of its context since does not count.
+func Judged(err error) Outcome {
 	if err == nil {
 		return Outcome{Name: NameOK}
 	}

@@ -70,7 +70,7 @@ func Register(s *Server, rt Runtime, r Resource) error {
 	}
 	for _, route := range routes {
 		// They are described together, by Document.
-		if err := s.Handle(route.pattern, "", Answer(route.answer)); err != nil {
+		if err := s.handle(route.pattern, "", Answer(route.answer)); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	datav1 "example.com/versions/api/data/v1"
 	"example.com/versions/internal/runtime/chain"
 	"example.com/versions/internal/runtime/manager"
+	"example.com/versions/internal/runtime/observe"
 	"example.com/versions/internal/runtime/reconciler"
 )
 
@@ -61,12 +62,15 @@ func status(o *Backup) *datav1.BackupStatus {
 
 // wrap puts the links of the chain around the loop, outermost first. The order
 // matters: what is outside sees everything, what is inside ends first. The gate
-// lets a process that does not lead only observe. The budget is innermost
-// because it ends the work and must not end the write of the status, which the
-// loop does after it.
+// lets a process that does not lead only observe. What is observed in the other
+// sense, by metrics and spans, is all that happens inside of it. The budget is
+// inside because it ends the work and must not end the write of the status, which
+// the loop does after it.
 func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Backup]) chain.Func {
 	return chain.Wrap(loop.Reconcile,
-		rt.Election().Gate(loop.Observe),
+		rt.Election().Gate(chain.Wrap(loop.Observe, chain.Observed(observe.Observe, "backup"))),
+		chain.Observed(observe.Reconcile, "backup"),
 		loop.Budget,
+		chain.Timed,
 	)
 }

@@ -19,6 +19,7 @@ import (
 
 	"example.com/versions/internal/runtime/budget"
 	"example.com/versions/internal/runtime/cause"
+	"example.com/versions/internal/runtime/observe"
 )
 
 // Source lists and watches one resource. client-go's ListWatch has both
@@ -41,6 +42,9 @@ type Handler interface {
 // Loop keeps a watch going until its context ends. It is a controller-runtime
 // Runnable.
 type Loop struct {
+	// Name is what is watched. With a name each watch, with the list before it if
+	// there is one, is observed (see package observe).
+	Name    string
 	Source  Source
 	Handler Handler
 	// Backoff spaces failed attempts. Attempts is ignored: a Loop never gives up.
@@ -97,6 +101,11 @@ func (l *Loop) pause(ctx context.Context, failures int, err error) bool {
 // ends. It reports whether it got anything, so that going on at once makes no
 // hot loop.
 func (l *Loop) step(ctx context.Context, version *string) (progress bool, err error) {
+	if l.Name != "" {
+		var call *observe.Call
+		ctx, call = observe.For(observe.Watch, l.Name).Begin(ctx)
+		defer func() { call.End(cause.Classify(ctx, err)) }()
+	}
 	if *version == "" {
 		if *version, err = l.list(ctx); err != nil {
 			return false, err
