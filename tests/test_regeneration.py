@@ -254,6 +254,31 @@ def test_webhooks_turned_off_and_on_again(project: Path) -> None:
     assert "webhook.SetupAll(rt)" in setup.read_text()
 
 
+def test_the_http_api_turned_on_and_off_again(project: Path) -> None:
+    """Routes stay the user's; what serves them comes and goes with the answer."""
+    routes = project / "internal/httpapi/routes.go"
+    setup = project / "internal/controller/zz_generated.setup.go"
+    role = project / "config/rbac/role.yaml"
+    component = project / "config/http/kustomization.yaml"
+    assert not routes.exists()
+    assert "resources: []" in component.read_text()
+    assert "create, delete" not in role.read_text()
+
+    answers = project / ".copier-answers.yml"
+    edit(answers, lambda text: text.replace("http_api: false", "http_api: true"))
+    generate(project)
+    settled(project, {"internal/httpapi/routes.go": routes.read_text()})
+    assert "httpapi.SetupAll(rt)" in setup.read_text()
+    assert "create, delete" in role.read_text()
+    assert "service.yaml" in component.read_text()
+
+    edit(answers, lambda text: text.replace("http_api: true", "http_api: false"))
+    generate(project)
+    settled(project, {"internal/httpapi/routes.go": routes.read_text()})
+    assert "httpapi" not in setup.read_text()
+    assert not (project / "internal/httpapi/openapi.json").exists()
+
+
 def test_conversion_comes_with_a_version_that_differs(project: Path) -> None:
     def add_version(text: str) -> str:
         head, mark, version = text.partition("    - name: v1alpha1\n")
