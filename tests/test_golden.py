@@ -41,6 +41,27 @@ def test_every_context_descends_from_the_root(name: str) -> None:
         assert not re.search(r"\bcontext\.(Background|TODO)\b", text), path
 
 
+_UNBOUNDED = re.compile(
+    r"\bhttp\.(?:Get|Head|Post|PostForm|DefaultClient|DefaultTransport)\b"
+    r"|\bhttp\.(?:Client|Transport)\{|\bnew\(http\.|\bgrpc\.(?:NewClient|Dial)"
+)
+
+
+@pytest.mark.parametrize("name", golden.names())
+def test_clients_are_made_in_one_place(name: str) -> None:
+    """Emitted code calls other services by the clients of outbound alone."""
+    found = {
+        path
+        for path, text in tree(golden.EXAMPLES / name / "golden").items()
+        if path.endswith(".go") and not path.endswith("_test.go")
+        if _UNBOUNDED.search(text)
+    }
+    assert found == {
+        "internal/runtime/outbound/grpc.go",
+        "internal/runtime/outbound/http.go",
+    }
+
+
 def test_there_are_goldens_of_every_sort() -> None:
     assert set(golden.names()) >= {
         "cluster",
