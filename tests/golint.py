@@ -5,6 +5,7 @@ The linters are the ones an emitted project has: same version, same settings.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def modules() -> list[Path]:
     """Return the folders of the Go modules to lint, emitted ones included."""
     return [
         ROOT / "templates/runtime",
+        ROOT / "templates/runtime/integration",
         ROOT / "tests/controlplane",
         ROOT / "tests/oracle",
         *sorted(path.parent for path in ROOT.glob("examples/*/golden/go.mod")),
@@ -38,6 +40,7 @@ def tools() -> Path:
 def main() -> int:
     """Lint everything, print what is found, and return 1 if anything was."""
     modfile = tools()
+    environment = os.environ | {"GOWORK": "off"}  # no workspace goes with -modfile
     failed = False
     for module in modules():
         name = module.relative_to(ROOT)
@@ -54,7 +57,9 @@ def main() -> int:
                 f"--config={SKELETON / '.golangci.yml'}",
             ],
         ):
-            run = subprocess.run(command, cwd=module, capture_output=True, text=True)
+            run = subprocess.run(
+                command, cwd=module, env=environment, capture_output=True, text=True
+            )
             if run.returncode != 0 or (command[0] == "gofmt" and run.stdout):
                 failed = True
                 print(f"{name}: {' '.join(command[:2])}\n{run.stdout}{run.stderr}")

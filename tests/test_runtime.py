@@ -15,8 +15,10 @@ pytestmark = pytest.mark.golang
 RUNTIME = Path(__file__).parent.parent / "templates/runtime"
 
 
-def test_module_is_tidy() -> None:
-    assert go(RUNTIME, "mod", "tidy", "-diff") == ""
+@pytest.mark.parametrize("module", [RUNTIME, RUNTIME / "integration"])
+def test_module_is_tidy(module: Path) -> None:
+    """What only the tests on a real API server need is no operator's dependency."""
+    assert go(module, "mod", "tidy", "-diff") == ""
 
 
 def test_unit_tests_with_the_race_detector(record_property: Record) -> None:

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
 )
 
-// upstream is a rule that asks a service, which never answers.
+// upstream is a rule that asks a service, from which no answer arrives.
 type upstream struct {
 	url           string
 	asked, cutOff atomic.Int64 // questions; those that ended because the API server hung up
@@ -226,15 +225,8 @@ func TestASlowUpstreamIsAnsweredBeforeTheAPIServerGivesUp(t *testing.T) {
 	if file != "" {
 		timeouts, count = []int32{1, 2, 3, 10, 30}, 200
 	}
-	over := make(chan struct{})
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-over:
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(silent.Close)
-	t.Cleanup(func() { close(over) })
+	// Whatever the service sends is swallowed, and the connection stays.
+	silent := slowUpstream(t, `{"type": "timeout", "stream": "downstream", "attributes": {"timeout": 0}}`)
 
 	var rows []string
 	var mu sync.Mutex
@@ -246,7 +238,7 @@ func TestASlowUpstreamIsAnsweredBeforeTheAPIServerGivesUp(t *testing.T) {
 					for name, serve := range map[string]func(*testing.T, *upstream, bool) address{"emitted": ours, "kubebuilder": plainWebhook} {
 						t.Run(name, func(t *testing.T) {
 							t.Parallel()
-							u := &upstream{url: silent.URL}
+							u := &upstream{url: silent}
 							label := fmt.Sprintf("%d-%s-%t-%s", seconds, policy, http2, name)
 							install(t, serve(t, u, http2), label, seconds, policy)
 							eventually(t, "the webhook", func() bool { admit(t, label, 1, 1); return u.asked.Load() > 0 })
