@@ -148,9 +148,10 @@ func remove(t *testing.T, c client.Client, obj, stored *unstructured.Unstructure
 	}
 }
 
-// slow reads an object through conversions that never end.
+// slow reads an object, in every version but the stored one, through conversions
+// that never end.
 func slow(t *testing.T, config *rest.Config, c client.Client, crd string, add func(*runtime.Scheme) error, samples []*unstructured.Unstructured) {
-	stored, other := samples[0].DeepCopy(), samples[len(samples)-1]
+	stored := samples[0].DeepCopy()
 	if err := c.Create(t.Context(), stored); err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +165,15 @@ func slow(t *testing.T, config *rest.Config, c client.Client, crd string, add fu
 	})
 	t.Cleanup(func() { close(over) })
 	convertAt(t, c, crd, e)
+	for _, other := range samples[1:] {
+		bounded(t, c, stored, other)
+	}
+}
+
+// bounded reads an object in the version of another one, and expects an error in
+// time that names the budget.
+func bounded(t *testing.T, c client.Client, stored, other *unstructured.Unstructured) {
+	t.Helper()
 	var took time.Duration
 	var err error
 	eventually(t, "an error", func() bool {
@@ -176,9 +186,9 @@ func slow(t *testing.T, config *rest.Config, c client.Client, crd string, add fu
 	})
 	const want = "time to answer used up: 2s (conversion, --webhook-conversion-timeout)"
 	if !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, want it to say %s", err, want)
+		t.Errorf("read %s: error %v, want it to say %s", other.GetAPIVersion(), err, want)
 	}
 	if took < conversionTimeout || took > 2*conversionTimeout {
-		t.Errorf("the read ended after %s, the budget is %s", took, conversionTimeout)
+		t.Errorf("read %s: it ended after %s, the budget is %s", other.GetAPIVersion(), took, conversionTimeout)
 	}
 }

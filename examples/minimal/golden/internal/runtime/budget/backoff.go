@@ -49,18 +49,28 @@ func (b Backoff) After(attempt int, err error) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 		d = max(d, time.Duration(seconds)*time.Second)
 	}
+	if t, ok := errors.AsType[*transient](err); ok {
+		d = max(d, t.after)
+	}
 	return d
 }
 
 // Transient marks err as worth repeating. Transient(nil) is nil.
-func Transient(err error) error {
+func Transient(err error) error { return TransientAfter(err, 0) }
+
+// TransientAfter is Transient for the error of a server that asks to be left
+// alone for d.
+func TransientAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &transient{err}
+	return &transient{err, d}
 }
 
-type transient struct{ err error }
+type transient struct {
+	err   error
+	after time.Duration
+}
 
 func (t *transient) Error() string { return t.err.Error() }
 func (t *transient) Unwrap() error { return t.err }

@@ -206,6 +206,9 @@ func TestBackoffHonoursTheServersWish(t *testing.T) {
 	if d := b.After(1, apierrors.NewTooManyRequests("slow down", 3)); d != 3*time.Second {
 		t.Errorf("delay %s, want 3s", d)
 	}
+	if d := b.After(1, fmt.Errorf("bank: %w", budget.TransientAfter(errors.New("busy"), 2*time.Second))); d != 2*time.Second {
+		t.Errorf("delay %s, want 2s", d)
+	}
 	if d := b.After(1, errors.New("boom")); d > time.Millisecond {
 		t.Errorf("delay %s, want the backoff's own", d)
 	}

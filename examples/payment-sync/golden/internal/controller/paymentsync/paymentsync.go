@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -18,25 +17,25 @@ import (
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
+	"example.com/payment-sync/internal/runtime/outbound"
 	"example.com/payment-sync/internal/runtime/reconciler"
 	"example.com/payment-sync/internal/runtime/requeue"
 )
 
-// question is the budget of one question to the provider: a fault that passes
-// is tried again within it, and it ends before the reconcile does.
-var question = budget.Operation{
-	Name:    "ask the provider",
-	Timeout: 5 * time.Second,
-	Attempt: 2 * time.Second,
-	Backoff: budget.Backoff{Attempts: 5, Base: 100 * time.Millisecond, Max: time.Second},
+// provider is how the provider is asked: a fault that passes is tried again
+// within the budget of a question, which ends before the reconcile does.
+var provider = outbound.Settings{
+	Call: budget.Operation{
+		Name:    "ask the provider",
+		Timeout: 5 * time.Second,
+		Attempt: 2 * time.Second,
+		Backoff: budget.Backoff{Attempts: 5, Base: 100 * time.Millisecond, Max: time.Second},
+	},
+	MaxAnswer: 64 << 10,
 }
 
-const (
-	// defaultEndpoint is asked for payments that name no other.
-	defaultEndpoint = "http://payments.example.com"
-	// answerLimit bounds what is read of an answer, in bytes.
-	answerLimit = 64 << 10
-)
+// defaultEndpoint is asked for payments that name no other.
+const defaultEndpoint = "http://payments.example.com"
 
 var errRefused = errors.New("the provider refused the payment")
 
@@ -47,11 +46,11 @@ type Reconciler struct {
 
 // New makes the Reconciler when the operator starts.
 func New(*manager.Runtime) (*Reconciler, error) {
-	return &Reconciler{provider: &http.Client{
-		// A last resort: the budget of the question ends it earlier.
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxConnsPerHost: 16, IdleConnTimeout: 90 * time.Second},
-	}}, nil
+	client, err := outbound.HTTP(provider)
+	if err != nil {
+		return nil, err
+	}
+	return &Reconciler{client}, nil
 }
 
 // Configure lets some payments wait for their provider while others go on.
@@ -82,14 +81,9 @@ func (r *Reconciler) ReconcileKind(ctx context.Context, obj *PaymentSync) error 
 
 // ask puts the provider's answer into the status.
 func (r *Reconciler) ask(ctx context.Context, obj *PaymentSync) error {
-	attempts := int32(0)
-	var state paymentsv1.PaymentSyncStatusState
-	err := question.Do(ctx, func(ctx context.Context) (err error) {
-		attempts++
-		state, err = r.fetch(ctx, obj)
-		return err
-	})
-	obj.Status.Attempts = &attempts
+	ctx, attempts := outbound.Counting(ctx)
+	state, err := r.fetch(ctx, obj)
+	obj.Status.Attempts = new(attempts.Load())
 	if err != nil {
 		return requeue.Because("ProviderUnavailable", err)
 	}
@@ -98,8 +92,7 @@ func (r *Reconciler) ask(ctx context.Context, obj *PaymentSync) error {
 	return nil
 }
 
-// fetch asks once. Its error is marked as transient where asking again soon can
-// help.
+// fetch asks for the state of the payment.
 func (r *Reconciler) fetch(ctx context.Context, obj *PaymentSync) (paymentsv1.PaymentSyncStatusState, error) {
 	endpoint := defaultEndpoint
 	if obj.Spec.Endpoint != nil {
@@ -118,16 +111,13 @@ func (r *Reconciler) fetch(ctx context.Context, obj *PaymentSync) (paymentsv1.Pa
 		return "", err
 	}
 	defer response.Body.Close()
-	switch {
-	case response.StatusCode >= http.StatusInternalServerError, response.StatusCode == http.StatusTooManyRequests:
-		return "", budget.Transient(fmt.Errorf("the provider answers %s", response.Status))
-	case response.StatusCode != http.StatusOK:
+	if response.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the provider answers %s", response.Status)
 	}
 	var answer struct {
 		State paymentsv1.PaymentSyncStatusState `json:"state"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(&answer); err != nil {
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return "", fmt.Errorf("read the provider's answer: %w", err)
 	}
 	return answer.State, nil

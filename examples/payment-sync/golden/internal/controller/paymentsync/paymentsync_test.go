@@ -10,19 +10,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
+	"example.com/payment-sync/internal/runtime/outbound"
 	"example.com/payment-sync/internal/runtime/requeue"
 )
 
-// provider answers in process, so that a synctest bubble holds all of it.
-type provider func(w http.ResponseWriter, r *http.Request)
+// stub answers in process, so that a synctest bubble holds all of it.
+type stub func(w http.ResponseWriter, r *http.Request)
 
-func (p provider) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p stub) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
 	recorder := httptest.NewRecorder()
 	p(recorder, r)
 	return recorder.Result(), r.Context().Err()
+}
+
+// asking returns a Reconciler that asks s as it would ask the provider.
+func asking(t *testing.T, s stub) *Reconciler {
+	t.Helper()
+	settings := provider
+	settings.Transport = s
+	client, err := outbound.HTTP(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Reconciler{client}
 }
 
 func open() *PaymentSync {
@@ -33,10 +46,10 @@ func open() *PaymentSync {
 }
 
 func TestReconcileKind(t *testing.T) {
-	answers := func(state string) provider {
+	answers := func(state string) stub {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"state":"` + state + `"}`)) }
 	}
-	unavailable := func(times int) provider {
+	unavailable := func(times int) stub {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if times--; times >= 0 {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -48,7 +61,7 @@ func TestReconcileKind(t *testing.T) {
 	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 	cases := map[string]struct {
-		provider provider
+		provider stub
 		attempts int32
 		want     func(error) bool
 	}{
@@ -64,7 +77,7 @@ func TestReconcileKind(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &Reconciler{provider: &http.Client{Transport: c.provider}}
+				r := asking(t, c.provider)
 				obj := open()
 				if err := r.ReconcileKind(t.Context(), obj); !c.want(err) {
 					t.Errorf("ReconcileKind() = %v", err)
@@ -78,9 +91,7 @@ func TestReconcileKind(t *testing.T) {
 }
 
 func TestFinalStatesAreNotAskedFor(t *testing.T) {
-	r := &Reconciler{provider: &http.Client{Transport: provider(func(http.ResponseWriter, *http.Request) {
-		t.Error("the provider was asked")
-	})}}
+	r := asking(t, func(http.ResponseWriter, *http.Request) { t.Error("the provider was asked") })
 	for state, terminal := range map[paymentsv1.PaymentSyncStatusState]bool{
 		paymentsv1.PaymentSyncStatusStateSettled: false,
 		paymentsv1.PaymentSyncStatusStateRefused: true,

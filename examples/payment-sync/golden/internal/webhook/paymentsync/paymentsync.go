@@ -13,6 +13,7 @@ import (
 	"example.com/payment-sync/internal/runtime/admission"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
+	"example.com/payment-sync/internal/runtime/outbound"
 )
 
 // consent is the amount, in the currency's smallest unit, from which the provider
@@ -28,11 +29,12 @@ type Rules struct {
 
 // New makes the Rules when the operator starts.
 func New(*manager.Runtime) (*Rules, error) {
-	return &Rules{provider: &http.Client{
-		// A last resort: the request's own time ends it earlier.
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxConnsPerHost: 16, IdleConnTimeout: 90 * time.Second},
-	}}, nil
+	// A last resort: the request's own time ends it earlier.
+	client, err := outbound.HTTP(outbound.Settings{Call: budget.Operation{Name: "ask the provider", Timeout: 30 * time.Second, Attempt: 30 * time.Second}})
+	if err != nil {
+		return nil, err
+	}
+	return &Rules{client}, nil
 }
 
 // ValidateCreate asks the provider about large payments. Where it does not answer
@@ -51,7 +53,7 @@ func (r *Rules) ValidateCreate(ctx context.Context, obj *PaymentSync) (admission
 	}
 	answer, err := r.provider.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask the provider: %w", err)
+		return nil, err
 	}
 	defer answer.Body.Close()
 	switch {

@@ -56,13 +56,13 @@ func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resource, writes := fence.Write(r, t.root)
 	if !writes {
-		return t.next.RoundTrip(carrying(r.Context(), r))
+		return t.next.RoundTrip(carrying(r))
 	}
 	ctx, call := observe.For(observe.Write, resource).Begin(r.Context())
 	call.SetAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path))
 	outcome := observe.Panicked
 	defer func() { call.End(outcome) }()
-	response, err := t.next.RoundTrip(carrying(ctx, r))
+	response, err := t.next.RoundTrip(carrying(r.WithContext(ctx)))
 	if err == nil {
 		call.SetAttributes(attribute.Int("http.response.status_code", response.StatusCode))
 	}
@@ -70,13 +70,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// carrying returns r with the trace that ctx is in, r itself if in none. Its
-// context stays, as that is what ends the request.
-func carrying(ctx context.Context, r *http.Request) *http.Request {
+// carrying returns r with the trace that it is made in, r itself if in none.
+func carrying(r *http.Request) *http.Request {
+	ctx := r.Context()
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return r
 	}
-	r = r.Clone(r.Context()) // a RoundTripper must not change what it is given
+	r = r.Clone(ctx) // a RoundTripper must not change what it is given
 	otel.GetTextMapPropagator().Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return r
 }

@@ -33,7 +33,7 @@ type tripper func(*http.Request) (*http.Response, error)
 func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // send sends a request through an observed transport that ends in f.
-func send(t *testing.T, ctx context.Context, method, path string, f tripper) {
+func send(ctx context.Context, t *testing.T, method, path string, f tripper) {
 	t.Helper()
 	cfg, err := apicalls.Config(&rest.Config{Host: "https://api.example/root"})
 	if err != nil {
@@ -97,17 +97,17 @@ func TestWritesAreCountedByResourceAndOutcome(t *testing.T) {
 		fail(&fence.RefusedError{Reason: cause.LeadershipLost}),
 		fail(&fence.RefusedError{Reason: errors.New("not leading")}),
 	} {
-		send(t, t.Context(), http.MethodPut, path, f)
+		send(t.Context(), t, http.MethodPut, path, f)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, release := context.WithTimeoutCause(t.Context(), time.Second, cause.ReconcileDeadline)
 		defer release()
-		send(t, ctx, http.MethodPut, path, func(r *http.Request) (*http.Response, error) {
+		send(ctx, t, http.MethodPut, path, func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
 	})
-	send(t, t.Context(), http.MethodGet, path, answer(http.StatusOK))
+	send(t.Context(), t, http.MethodGet, path, answer(http.StatusOK))
 	want := map[string]int{
 		"ok": 1, "conflict": 1, "api_throttled": 1, "api_timeout": 1, "error": 2,
 		"leadership_lost": 1, "refused": 1, "reconcile_deadline": 1,
@@ -128,7 +128,7 @@ func TestRequestsCarryTheTrace(t *testing.T) {
 	ctx, span := provider.Tracer("test").Start(t.Context(), "reconcile")
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		sent := ""
-		send(t, ctx, method, "/api/v1/namespaces/a/pods", func(r *http.Request) (*http.Response, error) {
+		send(ctx, t, method, "/api/v1/namespaces/a/pods", func(r *http.Request) (*http.Response, error) {
 			sent = r.Header.Get("Traceparent")
 			return answer(http.StatusOK)(r)
 		})

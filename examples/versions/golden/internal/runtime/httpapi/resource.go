@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -182,7 +182,7 @@ func keyOf(request *http.Request) (client.ObjectKey, error) {
 // segment is a part of the path, which must do as a part of the API server's.
 func segment(request *http.Request, name string) (string, error) {
 	value := request.PathValue(name)
-	if wrong := path.IsValidPathSegmentName(value); len(wrong) > 0 {
+	if wrong := content.IsPathSegmentName(value); len(wrong) > 0 {
 		return "", badRequest(fmt.Errorf("%s %q %s", name, value, wrong[0]))
 	}
 	return value, nil
