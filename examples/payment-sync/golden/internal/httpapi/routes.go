@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,23 +16,23 @@ import (
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/httpapi"
 	"example.com/payment-sync/internal/runtime/manager"
+	"example.com/payment-sync/internal/runtime/outbound"
 )
 
-// question is the budget of one question to the provider. It ends no later than
-// the request that it is asked for.
-var question = budget.Operation{
-	Name:    "ask the provider",
-	Timeout: 5 * time.Second,
-	Attempt: 2 * time.Second,
-	Backoff: budget.Backoff{Attempts: 3, Base: 100 * time.Millisecond, Max: time.Second},
+// questions says how the provider is asked: no question takes longer than this,
+// or than the request that it is asked for.
+var questions = outbound.Settings{
+	Call: budget.Operation{
+		Name:    "ask the provider",
+		Timeout: 5 * time.Second,
+		Attempt: 2 * time.Second,
+		Backoff: budget.Backoff{Attempts: 3, Base: 100 * time.Millisecond, Max: time.Second},
+	},
+	MaxAnswer: 64 << 10,
 }
 
-const (
-	// defaultEndpoint is asked for payments that name no other.
-	defaultEndpoint = "http://payments.example.com"
-	// answerLimit bounds what is read of an answer, in bytes.
-	answerLimit = 64 << 10
-)
+// defaultEndpoint is asked for payments that name no other.
+const defaultEndpoint = "http://payments.example.com"
 
 // stateDescription is the route's OpenAPI operation.
 const stateDescription = `{
@@ -65,11 +64,11 @@ type payments struct {
 
 // Routes adds the route of payments.
 func Routes(rt *manager.Runtime, api *httpapi.Server) error {
-	p := &payments{objects: rt.GetClient(), provider: &http.Client{
-		// A last resort: the request's own time ends it earlier.
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxConnsPerHost: 16, IdleConnTimeout: 90 * time.Second},
-	}}
+	provider, err := outbound.HTTP(questions)
+	if err != nil {
+		return err
+	}
+	p := &payments{objects: rt.GetClient(), provider: provider}
 	return api.Handle("GET /payments/{namespace}/{name}/state", stateDescription, httpapi.Answer(p.state))
 }
 
@@ -86,15 +85,11 @@ func (p *payments) state(r *http.Request) (int, any, error) {
 	if err := p.objects.Get(r.Context(), key, obj); err != nil {
 		return 0, nil, err
 	}
-	var found answer
-	err := question.Do(r.Context(), func(ctx context.Context) (err error) {
-		found, err = p.ask(ctx, obj)
-		return err
-	})
+	found, err := p.ask(r.Context(), obj)
 	return http.StatusOK, found, err
 }
 
-// ask asks once.
+// ask asks the provider.
 func (p *payments) ask(ctx context.Context, obj *paymentsv1.PaymentSync) (found answer, err error) {
 	endpoint := defaultEndpoint
 	if obj.Spec.Endpoint != nil {
@@ -116,7 +111,7 @@ func (p *payments) ask(ctx context.Context, obj *paymentsv1.PaymentSync) (found 
 	if response.StatusCode != http.StatusOK {
 		return found, budget.Transient(fmt.Errorf("the provider answers %s", response.Status))
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(&found); err != nil {
+	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
 		return found, budget.Transient(fmt.Errorf("read the provider's answer: %w", err))
 	}
 	return found, nil

@@ -142,29 +142,19 @@ func TestNoStatusIsWrittenAfterTheTerm(t *testing.T) {
 // Or a write would fail, with its connection cut, before its context says why.
 func TestWhatIsUnderWayIsToldFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, a *api) {
-		me := compete(t, a, "me")
-		term := me.await(t, nil)
-		var uses []context.Context
-		for range 1000 {
-			ctx, leave, err := term.Join(t.Context())
-			if err != nil {
-				t.Fatal(err)
+		term := compete(t, a, "me").await(t, nil)
+		told := make(chan error, 1)
+		work := &use{cancel: func(why error) {
+			if why != nil {
+				told <- term.ctx.Err()
 			}
-			defer leave()
-			uses = append(uses, ctx)
+		}}
+		if err := term.enter(work); err != nil {
+			t.Fatal(err)
 		}
-		told := make(chan bool)
-		term.OnEnd(func() {
-			for _, ctx := range uses {
-				if !errors.Is(context.Cause(ctx), cause.LeadershipLost) {
-					told <- false
-					return
-				}
-			}
-			told <- true
-		})
+		defer term.leave(work)
 		a.steal("thief", time.Hour)
-		if !<-told {
+		if <-told != nil {
 			t.Error("the end was acted upon before everybody was told")
 		}
 	})

@@ -236,6 +236,7 @@ func TestReviews(t *testing.T) {
 		"no token":                {says{}, 401},
 		"a wrong token":           {says{who: utilerrors.NewAggregate([]error{errors.New("invalid bearer token")})}, 401},
 		"no review of the token":  {says{who: utilerrors.NewAggregate([]error{down})}, 503},
+		"no right to review":      {says{who: utilerrors.NewAggregate([]error{apierrors.NewForbidden(schema.GroupResource{Resource: "tokenreviews"}, "", errors.New("x"))})}, 503},
 		"no review of the access": {says{ok: true, may: down}, 503},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil)
