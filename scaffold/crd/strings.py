@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from re import _constants as sre  # type: ignore[attr-defined]  # has no stubs
-from re import _parser as sre_parser  # type: ignore[attr-defined]  # has no stubs
+from importlib import import_module
 from typing import Any
 
 from scaffold.crd.markers import Schema
+
+# They have no stubs.
+sre, sre_parser = import_module("re._constants"), import_module("re._parser")
 
 # Tried in this order before a string is built from the pattern.
 _COMMON = (
