@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -74,7 +75,11 @@ class Demo:
             made = project.new(
                 operator,
                 [example / "crds"],
-                {"project_name": "payment-sync", "module": "example.com/payment-sync"},
+                {
+                    "project_name": "payment-sync",
+                    "module": "example.com/payment-sync",
+                    "http_api": True,
+                },
             )
             shutil.copytree(example / "overlay", operator, dirs_exist_ok=True)
             row(f"{len(made.changes)} files; the user's part is one method")
@@ -88,8 +93,9 @@ class Demo:
     ) -> None:
         with self._step("start the operator") as row:
             probes = Probes(_free_port())
+            api = Api(_free_port())
             endpoint = Endpoint(_free_port(), log.parent / "certificates")
-            process = _start(operator, kubectl.cluster, probes, endpoint, log)
+            process = _start(operator, kubectl.cluster, probes, api, endpoint, log)
             probes.await_mode("leading", process)
             row(f"process {process.pid}, elected")
         try:
@@ -103,7 +109,7 @@ class Demo:
                 with self._step(what) as row:
                     kubectl.create(_payment(name, provider.url))
                     row(_describe(kubectl.ready(name, status)))
-            self._lost_lease(kubectl, provider, probes, process)
+            self._lost_lease(kubectl, provider, probes, api, process)
             with self._step("SIGTERM in mid-reconcile") as row:
                 kubectl.create(_payment("silent-at-shutdown", provider.url))
                 if not provider.was_asked("silent-at-shutdown", _PATIENCE):
@@ -139,6 +145,7 @@ class Demo:
         kubectl: Kubectl,
         provider: Provider,
         probes: Probes,
+        api: Api,
         process: subprocess.Popen[bytes],
     ) -> None:
         with self._step("another process takes the lease") as row:
@@ -148,6 +155,8 @@ class Demo:
             row(
                 f"observing {milliseconds:.0f} ms after kubectl returned; the process goes on"
             )
+        with self._step("its HTTP API meanwhile") as row:
+            row(f"read: {api.ask('GET')}; write: {api.ask('POST')}")
         with self._step("that lease runs out") as row:
             probes.await_mode("leading", process)
             ready = _describe(kubectl.ready("flaky-meanwhile", "True"))
@@ -200,6 +209,31 @@ class Probes:
                 pass  # not listening yet
             time.sleep(0.002)
         raise ToolError(f"the operator is not {mode} after {_PATIENCE:.0f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The operator's own HTTP API."""
+
+    port: int
+
+    def ask(self, method: str) -> str:
+        """Make a request about payments; return its status and what callers heed."""
+        path = "/apis/payments.example.com/v1/namespaces/default/paymentsyncs"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body="{}" if method == "POST" else None)
+            answer = connection.getresponse()
+        except OSError as error:
+            raise ToolError(f"the HTTP API does not answer: {error}") from error
+        finally:
+            connection.close()
+        heeded = [
+            f"{name} {answer.headers[name]}"
+            for name in ("Retry-After", "Warning")
+            if name in answer.headers
+        ]
+        return ", ".join([str(answer.status), *heeded])
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +325,7 @@ def _start(
     operator: Path,
     cluster: ControlPlane,
     probes: Probes,
+    api: Api,
     endpoint: Endpoint,
     log: Path,
 ) -> subprocess.Popen[bytes]:
@@ -300,6 +335,8 @@ def _start(
                 operator / "bin/manager",
                 "--metrics-bind-address=0",
                 f"--health-probe-bind-address=127.0.0.1:{probes.port}",
+                f"--http-bind-address=127.0.0.1:{api.port}",
+                "--http-insecure",
                 *endpoint.flags,
                 "--reconcile-timeout=8s",
                 "--leader-elect",
