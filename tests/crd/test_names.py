@@ -131,12 +131,16 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 @st.composite
 def _grown(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return an object's properties, and the same with one more somewhere inside."""
+    """Return an object's properties, and the same with one more somewhere inside.
+
+    It is not spelled like a field beside it, which may have to give its name up.
+    """
     before = draw(st.dictionaries(_NAMES, _SCHEMAS, min_size=1, max_size=3))
     after = copy.deepcopy(before)
     objects = list(_objects(after))
     target = draw(st.sampled_from(objects))
-    name = draw(_NAMES.filter(lambda one: one not in target))
+    spelled = {names.spelled(one) for one in target}
+    name = draw(_NAMES.filter(lambda one: names.spelled(one) not in spelled))
     target[name] = draw(_SCHEMAS)
     return before, after
 
