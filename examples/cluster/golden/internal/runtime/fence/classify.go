@@ -19,7 +19,7 @@ const (
 // classify tells what r may do at an API server served under root. What is not
 // known to be harmless counts as a write.
 func classify(r *http.Request, root string) effect {
-	group, resource, subresource := parse(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(root, "/")))
+	group, resource, subresource := parse(r, root)
 	switch subresource {
 	case "exec", "attach", "portforward", "proxy":
 		return connect
@@ -46,9 +46,10 @@ func classify(r *http.Request, root string) effect {
 	return write
 }
 
-// parse splits the path of an API request, which is
-// /api/v1 or /apis/GROUP/VERSION, then [/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]].
-func parse(path string) (group, resource, subresource string) {
+// parse splits the path of a request to an API server served under root, which
+// is, after root, /api/v1 or /apis/GROUP/VERSION, then [/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]].
+func parse(r *http.Request, root string) (group, resource, subresource string) {
+	path := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(root, "/"))
 	s := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case len(s) > 2 && s[0] == "api":
@@ -73,7 +74,7 @@ func Write(r *http.Request, root string) (resource string, writes bool) {
 	if classify(r, root) != write {
 		return "", false
 	}
-	group, resource, _ := parse(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(root, "/")))
+	group, resource, _ := parse(r, root)
 	if group == "" {
 		return resource, true
 	}
