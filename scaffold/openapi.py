@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,15 +62,15 @@ def _paths(kind: Kind, title: str) -> dict[str, Any]:
     inside: list[dict[str, Any]] = []
     paths: dict[str, Any] = {}
     if kind.namespaced:
-        paths[items] = {"get": _list(kind, title, f"listAll{kind.kind}")}
+        paths[items] = {"get": _list(kind, title, _operation(kind, "listAll"))}
         items = f"{root}/namespaces/{{namespace}}/{kind.plural}"
         inside.append(_in_path("namespace"))
     one = _answer("the object", title)
     paths[items] = {
         "parameters": inside,
-        "get": _list(kind, title, f"list{kind.kind}"),
+        "get": _list(kind, title, _operation(kind, "list")),
         "post": {
-            "operationId": f"create{kind.kind}",
+            "operationId": _operation(kind, "create"),
             "requestBody": _body(f"{title}.New"),
             "responses": {"201": one, "default": _fault()},
         },
@@ -77,18 +78,18 @@ def _paths(kind: Kind, title: str) -> dict[str, Any]:
     paths[f"{items}/{{name}}"] = {
         "parameters": [*inside, _in_path("name")],
         "get": {
-            "operationId": f"get{kind.kind}",
+            "operationId": _operation(kind, "get"),
             "responses": {"200": one, "default": _fault()},
         },
         "put": {
-            "operationId": f"update{kind.kind}",
+            "operationId": _operation(kind, "update"),
             "description": "Replaces the fields that are given. With a "
             "metadata.resourceVersion only if that is still the object's.",
             "requestBody": _body(f"{title}.Change"),
             "responses": {"200": one, "default": _fault()},
         },
         "delete": {
-            "operationId": f"delete{kind.kind}",
+            "operationId": _operation(kind, "delete"),
             "responses": {
                 "202": {"description": "it is being deleted"},
                 "default": _fault(),
@@ -96,6 +97,12 @@ def _paths(kind: Kind, title: str) -> dict[str, Any]:
         },
     }
     return paths
+
+
+def _operation(kind: Kind, verb: str) -> str:
+    """Return an operationId: kinds of several groups may have one name."""
+    words = [*re.split(r"[.-]", kind.group), kind.storage.name]
+    return verb + "".join(word[:1].upper() + word[1:] for word in words) + kind.kind
 
 
 def _list(kind: Kind, title: str, operation: str) -> dict[str, Any]:

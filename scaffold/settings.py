@@ -17,8 +17,8 @@ from scaffold.plan import Change
 from scaffold.watches import Watches, from_answers, merged, to_answers
 
 ANSWERS = ".copier-answers.yml"
-# The questions of copier.yml whose answers, unless empty, choose features.
-OPTIONS = frozenset({"watches", WEBHOOKS, HTTP_API})
+# The questions of copier.yml that turn a feature on or off.
+_SWITCHES = (WEBHOOKS, HTTP_API)
 
 _ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")
@@ -53,16 +53,12 @@ def load(project: Path) -> Settings:
         )
     module = _module_line(project / "go.mod") or str(answers.get("module", ""))
     check_module(module, where=str(project / ANSWERS))
-    options = frozenset(option for option in OPTIONS if answers.get(option))
+    options = {name for name in _SWITCHES if _switch(project, answers, name, False)}
     watches = from_answers(answers.get("watches"), where=str(project / ANSWERS))
-    known_types = answers.get("known_types", True)
-    if not isinstance(known_types, bool):
-        raise ProjectError(
-            f"known_types {known_types!r} is neither true nor false",
-            where=str(project / ANSWERS),
-            fix="set it to true, or to false for types of the project's own only",
-        )
-    return Settings(name, module, options, watches, known_types)
+    if watches:
+        options.add("watches")
+    known_types = _switch(project, answers, "known_types", True)
+    return Settings(name, module, frozenset(options), watches, known_types)
 
 
 def add_watches(
@@ -128,6 +124,20 @@ def _answers(path: Path) -> Mapping[str, object]:
             fix=f"restore it with git checkout -- {ANSWERS}",
         )
     return answers
+
+
+def _switch(
+    project: Path, answers: Mapping[str, object], name: str, default: bool
+) -> bool:
+    """Return an answer that is true or false; ``default`` where there is none."""
+    value = answers.get(name, default)
+    if not isinstance(value, bool):
+        raise ProjectError(
+            f"{name} {value!r} is neither true nor false",
+            where=str(project / ANSWERS),
+            fix="set it to one of the two",
+        )
+    return value
 
 
 def _module_line(path: Path) -> str | None:

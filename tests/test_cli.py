@@ -92,6 +92,19 @@ def test_no_known_types_is_a_setting_of_the_project(tmp_path: Path) -> None:
     assert "known_types 'maybe' is neither true nor false" in done.stderr
 
 
+@pytest.mark.parametrize("switch", ["webhooks", "http_api"])
+def test_a_feature_is_on_or_off(project: Path, switch: str) -> None:
+    answers = project / ".copier-answers.yml"
+    answers.write_text(
+        re.sub(f"(?m)^{switch}: .*", f"{switch}: x", answers.read_text())
+    )
+    before = tree(project)
+    done = run("generate", project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{answers}: {switch} 'x' is neither true nor false" in done.stderr
+    assert tree(project) == before
+
+
 def test_generate_right_after_new_has_nothing_to_do(project: Path) -> None:
     before = tree(project)
     done = run("generate", project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +61,22 @@ def test_the_fuzzer_says_what_it_never_saw(monkeypatch: pytest.MonkeyPatch) -> N
 def test_callers_set_all_but_what_is_the_operators() -> None:
     (kind,) = read([golden.EXAMPLES / "payment-sync/crds"])
     assert openapi.fields(kind) == ("spec",)
+
+
+def test_kinds_of_one_name_have_operations_of_their_own() -> None:
+    crd = (golden.EXAMPLES / "payment-sync/crds/paymentsync.yaml").read_text("utf-8")
+    other = crd.replace("payments.example.com", "ledger.example.com")
+    kinds = read([crd.encode(), other.encode()])
+    paths = json.loads(openapi.text("two", kinds))["paths"]
+    found = [
+        one["operationId"]
+        for item in paths.values()
+        for one in item.values()
+        if isinstance(one, dict)
+    ]
+    assert len(found) == 12
+    assert len(set(found)) == len(found)
+    assert "createPaymentsExampleComV1PaymentSync" in found
 
 
 def test_schemas_lose_what_is_kubernetes_own() -> None:

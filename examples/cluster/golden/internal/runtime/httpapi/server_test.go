@@ -13,6 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"example.com/cluster/internal/runtime/cause"
 	"example.com/cluster/internal/runtime/httpx"
 )
@@ -165,5 +169,27 @@ func TestTheDescriptionHasEveryRoute(t *testing.T) {
 	}
 	if s.Handle("/x", "{}", http.NotFoundHandler()) == nil || s.Handle("GET /x", "{", http.NotFoundHandler()) == nil || s.Document([]byte("{")) == nil {
 		t.Error("a description that is none was taken")
+	}
+}
+
+func TestTheSpanIsNamedAfterTheRoute(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	before := otel.GetTracerProvider()
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	defer otel.SetTracerProvider(before)
+	s := New(open, Options{})
+	const route = "/payments/{name}"
+	if err := s.Handle("GET "+route, "", Answer(func(*http.Request) (int, any, error) { return http.StatusNoContent, nil, nil })); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, ask(t.Context(), s, http.MethodGet, "/payments/rent", ""), http.StatusNoContent)
+	span, named := spans.Ended()[0], ""
+	for _, a := range span.Attributes() {
+		if a.Key == "http.route" {
+			named = a.Value.AsString()
+		}
+	}
+	if span.Name() != "GET "+route || named != route {
+		t.Errorf("span %q with route %q", span.Name(), named)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"example.com/cluster/internal/runtime/cause"
@@ -45,5 +46,15 @@ func TestRunRefusesTracingItDoesNotKnow(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "pigeon")
 	if err := start(t.Context(), t, Settings{}, nil).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "OTEL_TRACES_EXPORTER") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestMetricsAreServedWithTheirExemplars(t *testing.T) {
+	var served promhttp.HandlerOpts
+	for _, set := range (Settings{}).managerOptions(nil).Metrics.HandlerOpts {
+		set(&served)
+	}
+	if !served.EnableOpenMetrics {
+		t.Error("no OpenMetrics, which alone has exemplars")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -137,6 +138,26 @@ func TestRequestsCarryTheTrace(t *testing.T) {
 		}
 		if own := strings.Contains(sent, span.SpanContext().SpanID().String()); own != (method == http.MethodGet) {
 			t.Errorf("%s has Traceparent %q; a write is a span of its own, a read is not", method, sent)
+		}
+	}
+}
+
+func TestTheSpanOfAWriteSaysWhatWasAsked(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	observe.TraceBy(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	defer observe.TraceBy(nil)
+	send(t.Context(), t, http.MethodPatch, "/api/v1/namespaces/a/pods/p", answer(http.StatusConflict))
+	got := map[string]string{}
+	for _, a := range spans.Ended()[0].Attributes() {
+		got[string(a.Key)] = a.Value.String()
+	}
+	for key, want := range map[string]string{
+		"http.request.method":       "PATCH",
+		"url.path":                  "/root/api/v1/namespaces/a/pods/p",
+		"http.response.status_code": "409",
+	} {
+		if got[key] != want {
+			t.Errorf("attribute %s is %q, want %q", key, got[key], want)
 		}
 	}
 }

@@ -125,10 +125,11 @@ func (s *Server) handle(pattern, description string, handler http.Handler) error
 	if err := s.document.add(pattern, description); err != nil {
 		return fmt.Errorf("http api: %s: %w", pattern, err)
 	}
+	_, route, _ := strings.Cut(pattern, " ")
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		span := trace.SpanFromContext(r.Context())
 		span.SetName(pattern)
-		span.SetAttributes(attribute.String("http.route", pattern))
+		span.SetAttributes(attribute.String("http.route", route))
 		handler.ServeHTTP(w, r)
 	})
 	s.mu.Lock()

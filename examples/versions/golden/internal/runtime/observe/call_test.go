@@ -294,7 +294,7 @@ func TestLogsNameTheTraceIfItIsRecorded(t *testing.T) {
 }
 
 func TestForgottenSeriesAreGone(t *testing.T) {
-	o := observe.For(observe.Tenant, t.Name())
+	o := observe.For(observe.External, t.Name())
 	_, late := o.Begin(t.Context())
 	run(t.Context(), o, time.Minute, func(context.Context) error { return nil })
 	observe.Forget(t.Name())
@@ -304,7 +304,7 @@ func TestForgottenSeriesAreGone(t *testing.T) {
 			t.Errorf("%s has %d series of a target that is gone", m.Name, n)
 		}
 	}
-	run(t.Context(), observe.For(observe.Tenant, t.Name()), time.Minute, func(context.Context) error { return nil })
+	run(t.Context(), observe.For(observe.External, t.Name()), time.Minute, func(context.Context) error { return nil })
 	if got := counts(t, t.Name()); got["ok"] != 1 {
 		t.Errorf("a target that came back counts %v", got)
 	}

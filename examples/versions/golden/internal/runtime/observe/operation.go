@@ -23,7 +23,6 @@ const (
 	Admission  = "admission"  // the path of the webhook
 	Conversion = "conversion" // the path of the webhook
 	Watch      = "watch"      // the resource and its group
-	Tenant     = "tenant"     // the tenant
 )
 
 // Operation is the handle of one kind of operation on one target.
