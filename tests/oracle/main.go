@@ -24,6 +24,7 @@ type request struct {
 // commands maps a command's name to its implementation.
 var commands = map[string]func(json.RawMessage) (any, error){
 	"yaml":       readYAML,
+	"dashboard":  decodeDashboard,
 	"validate":   validateCRD,
 	"known":      known,
 	"objects":    validateObjects,
