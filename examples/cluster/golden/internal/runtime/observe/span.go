@@ -36,18 +36,27 @@ const (
 	EventEnded = "context ended"
 )
 
-// tracer makes the spans, nil if there are none.
-var tracer atomic.Pointer[trace.Tracer]
+// tracer makes spans.
+type tracer struct {
+	trace.Tracer
+	sampler  HeadSampler // nil if it is asked by Start alone
+	provider trace.TracerProvider
+}
+
+// traced is the tracer there is, nil if there is none.
+var traced atomic.Pointer[tracer]
 
 // TraceBy has what begins from now on traced by provider, by nobody if that is
-// nil. Without it an observation is no more than metrics.
+// nil. Without it an observation is no more than metrics. What a tracer of
+// provider that is a [HeadSampler] drops never reaches Start.
 func TraceBy(provider trace.TracerProvider) {
 	if provider == nil {
-		tracer.Store(nil)
+		traced.Store(nil)
 		return
 	}
-	t := provider.Tracer("operator/observe")
-	tracer.Store(&t)
+	t := &tracer{Tracer: provider.Tracer("operator/observe"), provider: provider}
+	t.sampler, _ = t.Tracer.(HeadSampler)
+	traced.Store(t)
 }
 
 func spanKind(operation string) trace.SpanKind {

@@ -32,17 +32,22 @@ import (
 // its context lasts, and takes the tracer back; it never is nil. Start fails if a
 // variable has a value that it does not know.
 func Start(ctx context.Context) (stop func(context.Context) error, err error) {
+	nothing := func(context.Context) error { return nil }
 	exporter, err := newExporter(ctx)
 	if err != nil {
-		return func(context.Context) error { return nil }, fmt.Errorf("tracing: %w", err)
+		return nothing, fmt.Errorf("tracing: %w", err)
 	}
 	if exporter == nil {
-		return func(context.Context) error { return nil }, nil
+		return nothing, nil
+	}
+	sampler, err := newSampler()
+	if err != nil {
+		return nothing, fmt.Errorf("tracing: %w", errors.Join(err, exporter.Shutdown(ctx)))
 	}
 	logger := log.FromContext(ctx).WithName("tracing")
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Error(err, "Spans are lost or a setting is ignored") }))
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(describe(ctx)))
-	otel.SetTracerProvider(provider)
+	provider := newProvider(sampler, sdktrace.WithBatcher(exporter), sdktrace.WithResource(describe(ctx)))
+	otel.SetTracerProvider(provider.TracerProvider)
 	otel.SetTextMapPropagator(autoprop.NewTextMapPropagator())
 	observe.TraceBy(provider)
 	return func(ctx context.Context) error {

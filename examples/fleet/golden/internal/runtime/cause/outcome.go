@@ -125,7 +125,7 @@ func ended(ctx context.Context) error {
 // for the timer that is to end it, which is due, and alone knows the cause.
 func passed(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	if !ok || time.Now().Before(deadline) {
+	if !ok || time.Until(deadline) > 0 {
 		return false
 	}
 	patience := time.NewTimer(settle)

@@ -53,27 +53,43 @@ func (s *scope) Value(k any) any {
 // it ends with ctx. links are spans that led to this operation without being its
 // parent.
 func (o *Operation) Begin(ctx context.Context, links ...trace.Link) (context.Context, *Call) {
-	s := &scope{Context: ctx, call: Call{operation: o, begun: time.Now()}}
-	s.call.deadline, _ = ctx.Deadline()
-	if t := tracer.Load(); t != nil {
-		s.trace(*t, links)
+	t, in := traced.Load(), ctx
+	if t != nil && t.sampler != nil {
+		var kept bool
+		var dropped trace.SpanContext
+		if in, kept, dropped = t.sampler.Sample(ctx); !kept {
+			s := &unsampledScope{span: unsampled{&inert, t, dropped}}
+			s.begin(ctx, o)
+			return s, &s.call
+		}
+	}
+	s := &scope{}
+	s.begin(ctx, o)
+	if t != nil {
+		s.trace(in, t, links)
 	}
 	return s, &s.call
 }
 
-// trace begins the span.
-func (s *scope) trace(t trace.Tracer, links []trace.Link) {
-	ctx, o := s.Context, s.call.operation
-	options := o.start
+func (s *scope) begin(ctx context.Context, o *Operation) {
+	s.Context = ctx
+	s.call.operation = o
+	s.call.begun = time.Now()
+	s.call.deadline, _ = ctx.Deadline()
+}
+
+// trace begins the span, in a context that ends as the scope's does.
+func (s *scope) trace(in context.Context, t *tracer, links []trace.Link) {
+	options := s.call.operation.start
 	if len(links) > 0 {
 		options = append(options[:len(options):len(options)], trace.WithLinks(links...))
 	}
-	traced, span := t.Start(ctx, o.span, options...)
-	s.Context = traced
+	started, span := t.Start(in, s.call.operation.span, options...)
+	s.Context = started
 	if span.IsRecording() {
-		s.Context = IntoLog(traced)
+		s.Context = IntoLog(started)
 		s.call.span = span
-		s.call.settle = watch(ctx, span)
+		s.call.settle = watch(in, span)
 	}
 }
 
@@ -164,24 +180,23 @@ func (c *Call) End(o cause.Outcome) {
 		return
 	}
 	c.ended = true
-	now := time.Now()
+	took := time.Since(c.begun)
 	var exemplar prometheus.Labels
 	if c.span != nil {
 		c.settled()
 		exemplar = conclude(c.span, o, c.deadline)
 	}
 	count(c.operation.counter(o.Name), exemplar)
-	measure(c.operation.duration, now.Sub(c.begun).Seconds(), exemplar)
+	measure(c.operation.duration, took.Seconds(), exemplar)
 	if !c.deadline.IsZero() {
-		measure(c.operation.left, c.left(now), exemplar)
+		measure(c.operation.left, left(took, c.deadline.Sub(c.begun)), exemplar)
 	}
 }
 
-// left is the share of the operation's time that is left, from 0 to 1.
-func (c *Call) left(now time.Time) float64 {
-	all, rest := c.deadline.Sub(c.begun), c.deadline.Sub(now)
-	if all <= 0 || rest <= 0 {
+// left is the share that is left of all of an operation's time, from 0 to 1.
+func left(took, all time.Duration) float64 {
+	if all <= 0 || took >= all {
 		return 0
 	}
-	return float64(rest) / float64(all)
+	return float64(all-took) / float64(all)
 }

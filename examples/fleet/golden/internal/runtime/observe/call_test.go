@@ -362,26 +362,30 @@ func TestNoObservationIsNoObstacle(t *testing.T) {
 	}
 }
 
-// TestUnsampled asks for the allocations that are promised in docs.
+// TestUnsampledAllocatesLittle asks for the allocations that are promised in docs.
 func TestUnsampledAllocatesLittle(t *testing.T) {
 	bare := testing.AllocsPerRun(1000, func() {
 		_, release := context.WithTimeout(t.Context(), time.Minute)
 		release()
 	})
 	o := observe.For(observe.External, t.Name())
-	observed := func() float64 {
+	added := func() float64 {
 		return testing.AllocsPerRun(1000, func() {
 			ctx, release := context.WithTimeout(t.Context(), time.Minute)
 			ctx, call := o.Begin(ctx)
 			call.End(cause.Classify(ctx, nil))
 			release()
-		})
+		}) - bare
 	}
-	if added := observed() - bare; added > 4 {
-		t.Errorf("without a tracer an observation adds %.0f allocations, want at most 4", added)
+	if n := added(); n > 1 {
+		t.Errorf("without a tracer an observation adds %.0f allocations, want 1", n)
+	}
+	sampleNothing(t)
+	if n := added(); n > 1 {
+		t.Errorf("unsampled an observation adds %.0f allocations, want 1", n)
 	}
 	lead(t, sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))
-	if added := observed() - bare; added > 4 {
-		t.Errorf("unsampled an observation adds %.0f allocations, want at most 4", added)
+	if n := added(); n > 4 {
+		t.Errorf("unsampled by a tracer that is asked by Start an observation adds %.0f allocations, want at most 4", n)
 	}
 }

@@ -257,12 +257,21 @@ func TestThePropagatorIsTheEnvironments(t *testing.T) {
 }
 
 func TestUnknownValuesAreRefusedByName(t *testing.T) {
-	for _, variable := range []string{"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		t.Run(variable, func(t *testing.T) {
+	for _, test := range []struct{ variable, value string }{
+		{"OTEL_TRACES_EXPORTER", "pigeon"},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "pigeon"},
+		{"OTEL_TRACES_SAMPLER", "pigeon"},
+		{"OTEL_TRACES_SAMPLER_ARG", "five"},
+		{"OTEL_TRACES_SAMPLER_ARG", "NaN"},
+		{"OTEL_TRACES_SAMPLER_ARG", "1.01"},
+		{"OTEL_TRACES_SAMPLER_ARG", "-0.01"},
+	} {
+		t.Run(test.variable+" "+test.value, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-			t.Setenv(variable, "pigeon")
+			t.Setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+			t.Setenv(test.variable, test.value)
 			_, err := tracing.Start(t.Context())
-			if err == nil || !strings.Contains(err.Error(), variable) || !strings.Contains(err.Error(), "pigeon") {
+			if err == nil || !strings.Contains(err.Error(), test.variable) || !strings.Contains(err.Error(), test.value) {
 				t.Errorf("Start() = %v, want an error with the variable and its value", err)
 			}
 		})

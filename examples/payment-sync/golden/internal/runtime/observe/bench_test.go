@@ -21,6 +21,7 @@ import (
 
 	"example.com/payment-sync/internal/runtime/cause"
 	"example.com/payment-sync/internal/runtime/observe"
+	"example.com/payment-sync/internal/runtime/tracing"
 )
 
 var expirations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "expirations"}, []string{"operation", "expired"})
@@ -66,25 +67,41 @@ var ways = []struct {
 	}},
 }
 
+// sampleNothing has the environment ask for traces, and for none of them.
+func sampleNothing(t testing.TB) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "otlp")
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
+	stop, err := tracing.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // BenchmarkOverhead runs the three ways in turn, in blocks so short that most are
 // not disturbed by whatever else the machine does, and reports the medians of the
 // faster half of the blocks: without a tracer, with one that samples nothing, and
 // with one that samples everything.
 func BenchmarkOverhead(b *testing.B) {
-	for _, tracing := range []struct {
-		name     string
-		provider trace.TracerProvider
+	for _, mode := range []struct {
+		name  string
+		start func(testing.TB)
 	}{
-		{"off", nil},
-		{"unsampled", sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))},
-		{"sampled", sdktrace.NewTracerProvider()},
+		{"off", func(testing.TB) {}},
+		{"unsampled", sampleNothing},
+		{"sampled", func(t testing.TB) {
+			p := sdktrace.NewTracerProvider()
+			lead(t, p)
+			otel.SetTracerProvider(p)
+			t.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()) })
+		}},
 	} {
-		b.Run(tracing.name, func(b *testing.B) {
-			lead(b, tracing.provider)
-			if tracing.provider != nil {
-				otel.SetTracerProvider(tracing.provider)
-				defer otel.SetTracerProvider(noop.NewTracerProvider())
-			}
+		b.Run(mode.name, func(b *testing.B) {
+			mode.start(b)
 			ctx := log.IntoContext(b.Context(), logr.Discard())
 			o := observe.For(observe.External, "benchmark")
 			times := make([][]float64, len(ways))

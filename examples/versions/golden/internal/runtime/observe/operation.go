@@ -121,6 +121,9 @@ var discarded = prometheus.NewCounter(prometheus.CounterOpts{Name: "discarded"})
 
 // counter is the counter of an outcome.
 func (o *Operation) counter(outcome string) prometheus.Counter {
+	if outcome == cause.NameOK {
+		return o.ok
+	}
 	if c, ok := (*o.outcomes.Load())[outcome]; ok {
 		return c
 	}
