@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"example.com/cluster/internal/runtime/budget"
@@ -38,7 +39,8 @@ type rules struct {
 	calls []string
 }
 
-func (r *rules) call(name string) error {
+func (r *rules) call(ctx context.Context, name string) error {
+	log.FromContext(ctx).Info(name)
 	r.calls = append(r.calls, name)
 	if r.panic {
 		panic("boom")
@@ -46,21 +48,21 @@ func (r *rules) call(name string) error {
 	return r.err
 }
 
-func (r *rules) Default(_ context.Context, obj *widget) error {
+func (r *rules) Default(ctx context.Context, obj *widget) error {
 	obj.Spec.Size = 7
-	return r.call("default")
+	return r.call(ctx, "default")
 }
 
-func (r *rules) ValidateCreate(context.Context, *widget) (Warnings, error) {
-	return Warnings{"careful"}, r.call("create")
+func (r *rules) ValidateCreate(ctx context.Context, _ *widget) (Warnings, error) {
+	return Warnings{"careful"}, r.call(ctx, "create")
 }
 
-func (r *rules) ValidateUpdate(context.Context, *widget, *widget) (Warnings, error) {
-	return nil, r.call("update")
+func (r *rules) ValidateUpdate(ctx context.Context, _, _ *widget) (Warnings, error) {
+	return nil, r.call(ctx, "update")
 }
 
-func (r *rules) ValidateDelete(context.Context, *widget) (Warnings, error) {
-	return nil, r.call("delete")
+func (r *rules) ValidateDelete(ctx context.Context, _ *widget) (Warnings, error) {
+	return nil, r.call(ctx, "delete")
 }
 
 // review sends an operation on a widget to the handler at path.
@@ -184,7 +186,7 @@ func exhausted(t *testing.T) error {
 // wrong has a method that nothing would call.
 type wrong struct{}
 
-func (wrong) ValidateCreate(context.Context, *widget) error { return nil }
+func (wrong) ValidateCreate(ctx context.Context, _ *widget) error { return nil }
 
 func TestAMethodThatNothingWouldCallIsRefused(t *testing.T) {
 	s, err := Settings{}.Complete()

@@ -90,6 +90,18 @@ func TestNamesThatCannotBeLabelsPanic(t *testing.T) {
 	}
 }
 
+func TestADeadlinesNameSaysThatItIsOne(t *testing.T) {
+	if got := cause.Deadline("batch_deadline", "text").Name(); got != "batch_deadline" {
+		t.Errorf("Name() = %q", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error(`Deadline("batch") did not panic`)
+		}
+	}()
+	t.Error("made", cause.Deadline("batch", "text"))
+}
+
 func TestOf(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	if got := cause.Of(ctx); got != nil {

@@ -195,11 +195,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 		return err
 	}
 	err = r.serve(ctx)
-	limit := min(flushTime, time.Until(r.over))
-	if r.over.IsZero() { // it was not asked to end
-		limit = flushTime
-	}
-	last, release := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, cause.ShutdownEnded)
+	last, release := context.WithTimeoutCause(context.WithoutCancel(ctx), flushTime(r.over), cause.ShutdownEnded)
 	defer release()
 	if err := flush(last); err != nil {
 		r.GetLogger().Info("The last spans are lost", "reason", err.Error())
@@ -207,8 +203,15 @@ func (r *Runtime) Run(ctx context.Context) error {
 	return err
 }
 
-// flushTime is the longest time for sending the last spans.
-const flushTime = 2 * time.Second
+// flushTime is the time for sending the last spans of a process that must have
+// ended by over, which is zero if it was not asked to.
+func flushTime(over time.Time) time.Duration {
+	const most = 2 * time.Second
+	if over.IsZero() {
+		return most
+	}
+	return min(most, time.Until(over))
+}
 
 // serve is Run without what it tells of itself.
 func (r *Runtime) serve(ctx context.Context) error {

@@ -5,6 +5,7 @@ package observe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -82,43 +83,45 @@ func sampleNothing(t testing.TB) {
 	})
 }
 
+// modes are how an operator may be traced.
+var modes = []struct {
+	name  string
+	start func(testing.TB)
+}{
+	{"off", func(testing.TB) {}},
+	{"unsampled", sampleNothing},
+	{"sampled", func(t testing.TB) {
+		p := sdktrace.NewTracerProvider()
+		lead(t, p)
+		otel.SetTracerProvider(p)
+		t.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()) })
+	}},
+}
+
 // BenchmarkOverhead runs the three ways in turn, in blocks so short that most are
-// not disturbed by whatever else the machine does, and reports the medians of the
-// faster half of the blocks: without a tracer, with one that samples nothing, and
-// with one that samples everything.
+// not disturbed by whatever else the machine does. It reports, for each mode, how
+// the times of an operation are distributed over the blocks, in percentiles, and
+// what an observation adds: by the medians of the faster half of the blocks.
 func BenchmarkOverhead(b *testing.B) {
-	for _, mode := range []struct {
-		name  string
-		start func(testing.TB)
-	}{
-		{"off", func(testing.TB) {}},
-		{"unsampled", sampleNothing},
-		{"sampled", func(t testing.TB) {
-			p := sdktrace.NewTracerProvider()
-			lead(t, p)
-			otel.SetTracerProvider(p)
-			t.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()) })
-		}},
-	} {
+	for _, mode := range modes {
 		b.Run(mode.name, func(b *testing.B) {
 			mode.start(b)
 			ctx := log.IntoContext(b.Context(), logr.Discard())
 			o := observe.For(observe.External, "benchmark")
 			times := make([][]float64, len(ways))
 			for range b.N {
-				for i, times1 := range blocks(ctx, o) {
-					times[i] = append(times[i], times1...)
+				for i, more := range blocks(ctx, o) {
+					times[i] = append(times[i], more...)
 				}
 			}
-			middle := func(i int) float64 {
-				slices.Sort(times[i])
-				return times[i][len(times[i])/4]
-			}
+			at := func(i, percent int) float64 { return times[i][len(times[i])*percent/100] }
 			for i, way := range ways {
-				b.ReportMetric(middle(i), way.name+"-ns/op")
+				slices.Sort(times[i])
+				for _, percent := range []int{0, 1, 5, 10, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 99} {
+					b.ReportMetric(at(i, percent), fmt.Sprintf("%s-p%d-ns/op", way.name, percent))
+				}
 			}
-			b.ReportMetric(middle(1)-middle(0), "added-ns/op")
-			b.ReportMetric(middle(1)/middle(2), "of-goroutine")
+			b.ReportMetric(at(1, 25)-at(0, 25), "added-ns/op")
 		})
 	}
 }
@@ -139,14 +142,20 @@ func blocks(ctx context.Context, o *observe.Operation) [][]float64 {
 	return times
 }
 
-// BenchmarkAllocations prints what each way allocates without a tracer.
+// BenchmarkAllocations prints what each way allocates in each mode.
 func BenchmarkAllocations(b *testing.B) {
-	o := observe.For(observe.External, "benchmark")
-	for _, way := range ways {
-		b.Run(way.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				way.do(b.Context(), o)
+	for _, mode := range modes {
+		b.Run(mode.name, func(b *testing.B) {
+			mode.start(b)
+			ctx := log.IntoContext(b.Context(), logr.Discard())
+			o := observe.For(observe.External, "benchmark")
+			for _, way := range ways {
+				b.Run(way.name, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						way.do(ctx, o)
+					}
+				})
 			}
 		})
 	}

@@ -9,6 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +193,25 @@ func check(t *testing.T, received *receiver) {
 	}
 	if received.services[0] != "shop-operator" {
 		t.Errorf("the spans come from %q", received.services[0])
+	}
+}
+
+func TestWhatIsNotNamedHasTheNameOfItsProgram(t *testing.T) {
+	received := listen(t, "http/protobuf")
+	if err := os.Unsetenv("OTEL_SERVICE_NAME"); err != nil { // listen sets it, and back
+		t.Fatal(err)
+	}
+	stop, err := tracing.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, call := observe.For(observe.External, "bank").Begin(t.Context())
+	call.End(cause.Judged(nil))
+	if err := stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(received.services, want) {
+		t.Errorf("the spans come from %q, want %q", received.services, want)
 	}
 }
 

@@ -49,14 +49,18 @@ type Cause struct {
 
 // Deadline returns a cause for contexts that end because time ran out. It
 // matches context.DeadlineExceeded. The name becomes a metric label: it is
-// lower_snake_case and one of a fixed few. Deadline panics on any other name,
-// as causes are made when a package is initialised.
+// lower_snake_case, one of a fixed few, and ends with _deadline, by which alert
+// rules tell that time ran out. Deadline panics on any other name, as causes are
+// made when a package is initialised.
 func Deadline(name, text string) *Cause {
+	if !strings.HasSuffix(name, "_deadline") {
+		panic(fmt.Sprintf("cause: name %q of a deadline does not end with _deadline", name))
+	}
 	return newCause(name, text, context.DeadlineExceeded, false)
 }
 
 // Cancel returns a cause for contexts that are ended by a decision. It matches
-// context.Canceled. For the name see [Deadline].
+// context.Canceled. Its name is a metric label too: lower_snake_case, one of a fixed few.
 func Cancel(name, text string) *Cause {
 	return newCause(name, text, context.Canceled, false)
 }

@@ -10,11 +10,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/cause"
@@ -77,6 +81,43 @@ func TestAPassIsASpan(t *testing.T) {
 			t.Errorf("the events are %v, want one at the deadline of the work", e)
 		}
 	})
+}
+
+// TestAPassHasTheIDOfItsLog has a real controller call the link: the ID is its own.
+func TestAPassHasTheIDOfItsLog(t *testing.T) {
+	spans := record(t)
+	ids := make(chan types.UID, 1)
+	pass := chain.Observed(observe.Reconcile, "widget")(func(ctx context.Context, _ reconcile.Request) error {
+		ids <- controller.ReconcileIDFromContext(ctx)
+		return nil
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	c, err := controller.NewTypedUnmanaged("widget", controller.Options{
+		SkipNameValidation: new(true),
+		LogConstructor:     func(*reconcile.Request) logr.Logger { return logr.Discard() },
+		Reconciler: reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+			return reconcile.Result{}, pass(ctx, req)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Watch(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		queue.Add(observed)
+		return nil
+	})); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- c.Start(ctx) }()
+	id := <-ids
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := of(spans.Ended()[0], observe.KeyReconcileID); got == "" || got != string(id) {
+		t.Errorf("the span has ID %q, the log %q", got, id)
+	}
 }
 
 func TestWorkThatEndedInTimeIsCountedSo(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -40,6 +42,19 @@ func TestTheLastSpansAreSentBeforeTheEnd(t *testing.T) {
 	if received.Load() == 0 {
 		t.Error("the process ends before its spans are sent")
 	}
+}
+
+func TestTheLastSpansHaveABoundedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]time.Duration{time.Minute: 2 * time.Second, time.Second: time.Second} {
+			if got := flushTime(time.Now().Add(left)); got != want {
+				t.Errorf("with %s left they have %s, want %s", left, got, want)
+			}
+		}
+		if got := flushTime(time.Time{}); got != 2*time.Second {
+			t.Errorf("of a process that fails they have %s", got)
+		}
+	})
 }
 
 func TestRunRefusesTracingItDoesNotKnow(t *testing.T) {

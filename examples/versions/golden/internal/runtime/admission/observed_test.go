@@ -5,15 +5,19 @@ package admission
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"example.com/versions/internal/runtime/httpx"
 	"example.com/versions/internal/runtime/observe"
@@ -83,6 +87,30 @@ func TestRequestsAreObserved(t *testing.T) {
 	}
 	if events["admission /late"] != 1 || events["admission /deaf"] != 1 || events["admission /allowed"] != 0 {
 		t.Errorf("events %v, want one where time ran out", events)
+	}
+}
+
+// TestRulesLogTheTraceTheyAreIn: whoever calls them has given ctx a logger that
+// knows nothing of it.
+func TestRulesLogTheTraceTheyAreIn(t *testing.T) {
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(tracetest.NewSpanRecorder()))
+	ctx, span := provider.Tracer(t.Name()).Start(t.Context(), "request")
+	defer span.End()
+	var lines []string
+	ctx = log.IntoContext(ctx, funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}))
+	user, w := &rules{}, &widget{}
+	a := &adapter[*widget]{user, user, user, user}
+	_ = a.Default(ctx, w)
+	_, _ = a.ValidateCreate(ctx, w)
+	_, _ = a.ValidateUpdate(ctx, w, w)
+	_, _ = a.ValidateDelete(ctx, w)
+	if len(lines) != 4 {
+		t.Fatalf("the log is %q, want a line of each rule", lines)
+	}
+	for _, line := range lines {
+		if want := fmt.Sprintf(`"traceID"=%q`, span.SpanContext().TraceID()); !strings.Contains(line, want) {
+			t.Errorf("%s is not in %s", want, line)
+		}
 	}
 }
 
