@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
@@ -50,7 +51,7 @@ func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.Ca
 	}
 	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	release := func() { cancel(nil) }
-	for _, fence := range fences(ctx) {
+	for fence := range fences(ctx) {
 		if fence.Err() != nil {
 			release()
 			return nil, nil, context.Cause(fence)
@@ -70,11 +71,30 @@ type fenceKey struct{}
 // been detached from. A fence does not end ctx; whoever ends the work does that
 // as well.
 func WithFence(ctx, fence context.Context) context.Context {
-	inherited := fences(ctx)
-	return context.WithValue(ctx, fenceKey{}, append(inherited[:len(inherited):len(inherited)], fence))
+	return &Fenced{Context: ctx, Fence: fence}
 }
 
-func fences(ctx context.Context) []context.Context {
-	f, _ := ctx.Value(fenceKey{}).([]context.Context)
-	return f
+// Fenced is the context that [WithFence] returns, for a context that is a struct
+// of its own to embed.
+type Fenced struct {
+	context.Context
+	Fence context.Context
+}
+
+// Value implements context.Context.
+func (f *Fenced) Value(key any) any {
+	if key == (fenceKey{}) {
+		return f
+	}
+	return f.Context.Value(key)
+}
+
+// fences returns the fences that ctx carries, the innermost first.
+func fences(ctx context.Context) iter.Seq[context.Context] {
+	return func(yield func(context.Context) bool) {
+		f, ok := ctx.Value(fenceKey{}).(*Fenced)
+		for ok && yield(f.Fence) {
+			f, ok = f.Context.Value(fenceKey{}).(*Fenced)
+		}
+	}
 }
