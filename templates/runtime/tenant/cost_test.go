@@ -1,0 +1,183 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+const many = 10_000
+
+// heap returns the bytes in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// uid has the shape of a real one.
+func uid(i int) types.UID { return types.UID(fmt.Sprintf("%08d-5ca1-4ab1-8ab1-0123456789ab", i)) }
+
+// populate gives a fixture many tenants, each of which has been worked for and had
+// a status written. The strings are each tenant's own, as those of events are.
+func populate(t testing.TB, f *fixture) {
+	for i := range many {
+		name := fmt.Sprintf("tenant-%05d", i)
+		f.Put(Namespace{Name: name, UID: uid(i)})
+		ctx, leave := f.work(t, name, "x")
+		if _, release, err := split.BeginStatus(ctx); err != nil {
+			t.Fatal(err)
+		} else {
+			release()
+		}
+		leave()
+	}
+	f.arrived = nil // as if told
+}
+
+func TestATenantAtRestCostsLittle(t *testing.T) {
+	f := build(t, 10)
+	goroutines := runtime.NumGoroutine()
+	before := heap()
+	populate(t, f)
+	each := (heap() - before) / many
+	t.Attr("bytes-per-tenant", fmt.Sprint(each))
+	t.Logf("%d B per tenant", each)
+	if each > 700 {
+		t.Errorf("a tenant costs %d B at rest, of at most 700", each)
+	}
+	if more := runtime.NumGoroutine() - goroutines; more != 0 {
+		t.Errorf("%d goroutines", more)
+	}
+	for i := range many {
+		f.Forget(fmt.Sprintf("tenant-%05d", i))
+	}
+	f.Set.tenants = map[string]*tenant{} // a map keeps its size, not what was in it
+	if left := heap() - before; left > many*20 {
+		t.Errorf("%d B are left of tenants that are gone", left)
+	}
+	runtime.KeepAlive(f)
+}
+
+// passes is what the heap must stay flat under.
+const passes = 2_000_000
+
+func TestTwoMillionEntriesLeaveNothing(t *testing.T) {
+	f := build(t, 10)
+	populate(t, f)
+	pass := func(i int) {
+		name := fmt.Sprintf("tenant-%05d", i%many)
+		_, leave, err := f.Enter(t.Context(), key(name, "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+	}
+	for i := range passes / 10 {
+		pass(i)
+	}
+	before, goroutines := heap(), runtime.NumGoroutine()
+	for i := range passes {
+		pass(i)
+	}
+	grown := heap() - before
+	t.Attr("heap-bytes", fmt.Sprintf("%+d", grown))
+	t.Logf("heap %+d B after %d entries", grown, passes)
+	if grown > 64<<10 {
+		t.Errorf("the heap grew by %d B", grown)
+	}
+	if more := runtime.NumGoroutine() - goroutines; more != 0 {
+		t.Errorf("%d goroutines", more)
+	}
+	runtime.KeepAlive(f)
+}
+
+// nothing is the rest of a chain.
+func nothing(context.Context, reconcile.Request) error { return nil }
+
+// The parent is a context that has had no children yet, as that of a reconcile is. It
+// allocates for its first child, which is counted.
+func TestEnteringAllocatesLittle(t *testing.T) {
+	f := build(t, 10, "a")
+	gate, req := f.Gate(nothing), reconcile.Request{NamespacedName: key("a", "x")}
+	count := func(pass func(context.Context)) float64 {
+		return testing.AllocsPerRun(1000, func() {
+			parent, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			pass(parent)
+		})
+	}
+	alone := count(func(context.Context) {})
+	inside := count(func(ctx context.Context) {
+		if err := gate(ctx, req); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Attr("allocations", fmt.Sprint(inside-alone))
+	if added := inside - alone; added > 6 {
+		t.Errorf("%.0f allocations, of at most 6", added)
+	}
+}
+
+// BenchmarkEnter prints what a reconcile in a sandbox costs beside one outside of any,
+// and, as a yardstick for the machine, what a context with a cause costs alone. The
+// cases are run in turn, in blocks so short that most are not disturbed by whatever
+// else the machine does; the medians of the faster half of the blocks are reported.
+func BenchmarkEnter(b *testing.B) {
+	const blocks, passes = 1000, 200
+	f := build(b, 10)
+	populate(b, f)
+	f.Restrict("tenant-00001", Quota{Limits: Limits{Concurrency: 5, Rate: 1e9, Calls: 5}})
+	f.Restrict("tenant-00002", Quota{Limits: Limits{Budget: time.Minute}})
+	enter := func(tenant string) func(context.Context) {
+		gate, req := f.Gate(nothing), reconcile.Request{NamespacedName: key(tenant, "x")}
+		return func(ctx context.Context) {
+			if err := gate(ctx, req); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	cases := []struct {
+		name string
+		pass func(context.Context)
+	}{
+		{"outside", func(context.Context) {}},
+		{"WithCancelCause", func(ctx context.Context) {
+			_, end := context.WithCancelCause(ctx)
+			end(nil)
+		}},
+		{"sandbox", enter("tenant-00000")},
+		{"limited", enter("tenant-00001")},
+		{"with-budget", enter("tenant-00002")},
+	}
+	times := make([][]float64, len(cases))
+	for range b.N {
+		for range blocks {
+			for i, c := range cases {
+				begin := time.Now()
+				for range passes {
+					parent, cancel := context.WithCancel(b.Context())
+					c.pass(parent)
+					cancel()
+				}
+				times[i] = append(times[i], float64(time.Since(begin).Nanoseconds())/passes)
+			}
+		}
+	}
+	medians := make([]float64, len(cases))
+	for i := range times {
+		slices.Sort(times[i])
+		medians[i] = times[i][len(times[i])/4]
+	}
+	for i, c := range cases[1:] {
+		b.ReportMetric(medians[i+1]-medians[0], c.name+"-ns")
+	}
+}

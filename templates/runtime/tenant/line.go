@@ -1,0 +1,139 @@
+package tenant
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// line is the objects of a sandbox that wait for a place. Its methods allow for a
+// nil line, in which nobody is.
+type line struct {
+	order  []string            // who waits, first come, first served
+	waits  map[string]struct{} // the same
+	called []string            // who has a place, and was put into the work queue
+	timer  *time.Timer         // set while it is the rate that lets nobody in
+}
+
+func (l *line) empty() bool { return l == nil || len(l.order) == 0 }
+
+func (l *line) calls() int {
+	if l == nil {
+		return 0
+	}
+	return len(l.called)
+}
+
+func (l *line) has(name string) bool {
+	if l == nil {
+		return false
+	}
+	_, ok := l.waits[name]
+	return ok
+}
+
+// answers tells whether an object was called. It can answer once.
+func (l *line) answers(name string) bool {
+	if l == nil {
+		return false
+	}
+	i := slices.Index(l.called, name)
+	if i < 0 {
+		return false
+	}
+	l.called = slices.Delete(l.called, i, i+1)
+	return true
+}
+
+// recall has those that were called wait again, as the first, and returns how
+// many places they had.
+func (l *line) recall() int {
+	if l == nil {
+		return 0
+	}
+	n := len(l.called)
+	for _, name := range l.called {
+		l.waits[name] = struct{}{}
+	}
+	l.order = slices.Concat(l.called, l.order)
+	l.called = nil
+	return n
+}
+
+func (l *line) stop() {
+	if l != nil && l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+// insert adds an object that is not in the line.
+func (b *sandbox) insert(at int, name string) {
+	b.line.order = slices.Insert(b.line.order, at, name)
+	b.line.waits[name] = struct{}{}
+}
+
+// join has an object wait as the last.
+func (b *sandbox) join(name string) {
+	b.open()
+	b.insert(len(b.line.order), name)
+}
+
+// rejoin has an object that has been under way wait as the first.
+func (b *sandbox) rejoin(name string) {
+	b.open()
+	if !b.line.has(name) {
+		b.insert(0, name)
+	}
+}
+
+func (b *sandbox) open() {
+	if b.line == nil {
+		b.line = &line{waits: map[string]struct{}{}}
+	}
+}
+
+// call has the first of the line, for whom there is a place, enqueued.
+func (b *sandbox) call() {
+	name := b.line.order[0]
+	b.line.order = b.line.order[1:]
+	delete(b.line.waits, name)
+	b.line.called = append(b.line.called, name)
+	b.kind.enqueue(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: b.tenant.name, Name: name}})
+}
+
+// queueUp puts the sandbox into the ring of those that need places.
+func (b *sandbox) queueUp() {
+	if b.inRing || b.line.empty() {
+		return
+	}
+	b.inRing = true
+	b.kind.ring = append(b.kind.ring, b)
+}
+
+// resume asks for places again after a while.
+func (b *sandbox) resume(after time.Duration) {
+	l := b.line
+	if l == nil || l.timer != nil {
+		return
+	}
+	l.timer = time.AfterFunc(after, func() {
+		b.kind.set.mu.Lock()
+		defer b.kind.set.mu.Unlock()
+		l.timer = nil
+		if b.line == l {
+			b.queueUp()
+			b.kind.advance()
+		}
+	})
+}
+
+// tidy forgets a line in which nobody is.
+func (b *sandbox) tidy() {
+	if b.line.empty() && len(b.line.called) == 0 {
+		b.line.stop()
+		b.line = nil
+	}
+}

@@ -1,0 +1,153 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+)
+
+// Kind is a kind whose objects are in sandboxes.
+type Kind struct {
+	schema.GroupVersionKind
+	// Workers is how many its controller has: MaxConcurrentReconciles. With one
+	// there is nothing to share.
+	Workers int
+	// Cache is where its objects are read.
+	Cache client.Reader
+	// Object and List are empty ones of the kind. They are copied.
+	Object client.Object
+	List   client.ObjectList
+}
+
+// Sandboxes are the sandboxes of one kind, one for each tenant.
+type Sandboxes struct {
+	set     *Set
+	kind    Kind
+	enqueue func(reconcile.Request) // nil until the controller's queue is known
+	busy    int                     // places that are held in all sandboxes
+	ring    []*sandbox              // that wait for a share of the workers, in turn
+	arrived []string                // tenants whose objects are to be enqueued
+	news    chan struct{}           // tells of them
+}
+
+// Sandboxes returns the sandboxes of a kind. Without tenancy, of a nil Set, they
+// are nil: their Gate lets everything through.
+func (s *Set) Sandboxes(kind Kind) *Sandboxes {
+	if s == nil {
+		return nil
+	}
+	k := &Sandboxes{set: s, kind: kind, news: make(chan struct{}, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kinds = append(s.kinds, k)
+	for _, t := range s.tenants {
+		s.greet(t)
+	}
+	return k
+}
+
+// ErrWaiting says that a request waits for its turn. It will be enqueued.
+var ErrWaiting = errors.New("tenant is at its limit, the request waits in its line")
+
+// Gate is the outermost link of a chain: the rest of it runs in the sandbox of the
+// request's namespace. What may not enter is cut short. When it can be done it is
+// enqueued, by the source that [Sandboxes.Wakes] returns.
+func (k *Sandboxes) Gate(next chain.Func) chain.Func {
+	if k == nil {
+		return next
+	}
+	return func(ctx context.Context, req reconcile.Request) error {
+		e, err := k.admit(ctx, req.NamespacedName)
+		if err != nil {
+			return chain.CutShort(err)
+		}
+		defer e.leave()
+		return next(e, req)
+	}
+}
+
+// Enter begins work on the object of that name. The returned context ends with ctx
+// and, with the cause, when the tenant may no longer work. Enter does not wait: it
+// fails with [ErrWaiting] where the tenant is at a limit, with cause.TenantSuspended
+// where it is suspended, else with cause.TenantGone. The returned function says that
+// the work is over. It may be called more than once.
+func (k *Sandboxes) Enter(ctx context.Context, key client.ObjectKey) (context.Context, context.CancelFunc, error) {
+	e, err := k.admit(ctx, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e, e.leave, nil
+}
+
+// admit is Enter without a function to leave by, which has to be allocated.
+func (k *Sandboxes) admit(ctx context.Context, key client.ObjectKey) (*entry, error) {
+	e, err := k.enter(ctx, key, false)
+	if err == errTerminating && k.isDeleted(ctx, key) {
+		e, err = k.enter(ctx, key, true)
+	}
+	return e, err
+}
+
+// enter begins work. Work that finishes an object which is being deleted is also
+// begun in a namespace that is.
+func (k *Sandboxes) enter(ctx context.Context, key client.ObjectKey, finishes bool) (*entry, error) {
+	k.set.mu.Lock()
+	defer k.set.mu.Unlock()
+	t := k.set.tenants[key.Namespace]
+	if err := t.refuses(); err != nil && (err != errTerminating || !finishes) {
+		return nil, err
+	}
+	b := k.of(t)
+	if !b.take(key.Name) {
+		return nil, ErrWaiting
+	}
+	return b.begin(ctx, key.Name), nil
+}
+
+// isDeleted tells whether an object is being deleted.
+func (k *Sandboxes) isDeleted(ctx context.Context, key client.ObjectKey) bool {
+	object := k.kind.Object.DeepCopyObject().(client.Object)
+	return k.kind.Cache.Get(ctx, key, object) == nil && !object.GetDeletionTimestamp().IsZero()
+}
+
+// of returns the sandbox of a tenant, made if there is none.
+func (k *Sandboxes) of(t *tenant) *sandbox {
+	for b := t.boxes; b != nil; b = b.next {
+		if b.kind == k {
+			return b
+		}
+	}
+	t.boxes = &sandbox{kind: k, tenant: t, next: t.boxes, rate: paced(nil, t.quota.Rate)}
+	return t.boxes
+}
+
+// advance calls those that wait as far as there is room, in turn. A sandbox that
+// is at a limit of its own leaves the ring until that changes.
+func (k *Sandboxes) advance() {
+	if k.enqueue == nil {
+		return
+	}
+	for passed := 0; passed < len(k.ring); {
+		b := k.ring[0]
+		k.ring = k.ring[1:]
+		b.inRing = false
+		if b.line.empty() {
+			continue
+		}
+		switch b.hold() {
+		case held:
+			b.call()
+			b.queueUp()
+			passed = 0
+		case noShare:
+			b.queueUp()
+			passed++
+		case atLimit, tooFast: // its leave, or its timer, goes on
+		}
+	}
+}
