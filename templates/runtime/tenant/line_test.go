@@ -296,3 +296,19 @@ func TestACallIsAnsweredOnce(t *testing.T) {
 	f.work(t, "a", "2")
 	f.park(t, "a", "2")
 }
+
+func TestWhatWasLimitedIsNotCalledForASuspendedTenant(t *testing.T) {
+	for name, happens := range map[string]func(*Set){
+		"suspended": func(s *Set) { s.Restrict("a", Quota{Suspended: true}) },
+		"gone":      func(s *Set) { s.Forget("a") },
+	} {
+		f := build(t, 100, "a")
+		_, leave := f.work(t, "a", "1")
+		f.Restrict("a", Quota{Limits: Limits{Budget: time.Hour}})
+		happens(f.Set)
+		leave()
+		if got := f.calls(); got != "[]" || f.busy != 0 {
+			t.Errorf("%s: enqueued %s, %d places", name, got, f.busy)
+		}
+	}
+}

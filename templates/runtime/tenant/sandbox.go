@@ -181,7 +181,7 @@ func (e *entry) leave() {
 		b.newest = e.older
 	}
 	b.release(1)
-	if e.again && b.tenant.phase == active && !b.tenant.quota.Suspended {
+	if e.again && b.tenant.phase != gone && b.tenant.refuses() != cause.TenantSuspended {
 		b.rejoin(e.name)
 	}
 	b.queueUp()

@@ -276,16 +276,15 @@ func TestANamespaceThatIsDeletedWaitsForFinalizers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := build(t, 4, "a")
 			f.kind.Cache = objects{}
+			f.work(t, "a", "x")
 			f.Restrict("a", quota)
 			f.arrived = nil
 			f.Put(Namespace{Name: "a", UID: "uid-of-a", Terminating: true})
 			if len(f.arrived) != 1 {
 				t.Error("objects whose deletion has begun are forgotten")
 			}
-			for _, object := range []string{"kept", "absent"} {
-				if _, _, err := f.Enter(t.Context(), key("a", object)); !errors.Is(err, cause.TenantGone) {
-					t.Errorf("%s: error %v", object, err)
-				}
+			if _, _, err := f.Enter(t.Context(), key("a", "kept")); !errors.Is(err, cause.TenantGone) {
+				t.Errorf("error %v", err)
 			}
 			ctx, leave := f.work(t, "a", "deleted")
 			defer leave()
@@ -304,5 +303,55 @@ func TestANamespaceThatIsDeletedWaitsForFinalizers(t *testing.T) {
 				t.Errorf("cause %v", context.Cause(ctx))
 			}
 		})
+	}
+}
+
+// Two finalizers and a place for one. The object whose turn comes is gone by then.
+func TestFinalizersTakeTurns(t *testing.T) {
+	f := build(t, 10, "a")
+	f.kind.Cache = objects{}
+	f.Restrict("a", Quota{Limits: Limits{Concurrency: 1}})
+	f.Put(Namespace{Name: "a", UID: "uid-of-a", Terminating: true})
+	_, leave := f.work(t, "a", "deleted")
+	f.park(t, "a", "absent")
+	leave()
+	f.wantCalls(t, "[a/absent]")
+	_, leave = f.work(t, "a", "absent")
+	leave()
+	ctx, leave := f.work(t, "a", "deleted")
+	f.Restrict("a", Quota{Limits: Limits{Concurrency: 1, Budget: time.Hour}})
+	if got := cause.Of(ctx); got != cause.TenantLimited {
+		t.Errorf("cause %v", got)
+	}
+	leave()
+	f.wantCalls(t, "[a/deleted]")
+	_, leave = f.work(t, "a", "deleted")
+	leave()
+	if f.busy != 0 {
+		t.Errorf("%d places are held", f.busy)
+	}
+}
+
+func TestWorkIsFoundAroundWorkThatIsOver(t *testing.T) {
+	f := build(t, 100, "a")
+	first, leaveFirst := f.work(t, "a", "1")
+	_, leaveSecond := f.work(t, "a", "2")
+	f.work(t, "a", "3")
+	leaveSecond()
+	f.Forget("a")
+	if first.Err() == nil {
+		t.Error("the oldest goes on")
+	}
+	leaveFirst()
+
+	f.Put(Namespace{Name: "a"})
+	_, leaveFirst = f.work(t, "a", "1")
+	_, leaveSecond = f.work(t, "a", "2")
+	third, _ := f.work(t, "a", "3")
+	leaveSecond()
+	leaveFirst()
+	f.Restrict("a", Quota{Limits: Limits{Concurrency: 1}})
+	if third.Err() != nil {
+		t.Error("what is over counts")
 	}
 }

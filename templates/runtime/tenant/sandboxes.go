@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,7 +88,7 @@ func (k *Sandboxes) Enter(ctx context.Context, key client.ObjectKey) (context.Co
 // admit is Enter without a function to leave by, which has to be allocated.
 func (k *Sandboxes) admit(ctx context.Context, key client.ObjectKey) (*entry, error) {
 	e, err := k.enter(ctx, key, false)
-	if err == errTerminating && k.isDeleted(ctx, key) {
+	if err == errTerminating && !k.isKept(ctx, key) {
 		e, err = k.enter(ctx, key, true)
 	}
 	return e, err
@@ -109,10 +110,11 @@ func (k *Sandboxes) enter(ctx context.Context, key client.ObjectKey, finishes bo
 	return b.begin(ctx, key.Name), nil
 }
 
-// isDeleted tells whether an object is being deleted.
-func (k *Sandboxes) isDeleted(ctx context.Context, key client.ObjectKey) bool {
+// isKept tells whether an object is there and not being deleted. One that is gone may
+// have a place, which has to be taken to be given back.
+func (k *Sandboxes) isKept(ctx context.Context, key client.ObjectKey) bool {
 	object := k.kind.Object.DeepCopyObject().(client.Object)
-	return k.kind.Cache.Get(ctx, key, object) == nil && !object.GetDeletionTimestamp().IsZero()
+	return k.kind.Cache.Get(ctx, key, object) == nil && object.GetDeletionTimestamp().IsZero()
 }
 
 // of returns the sandbox of a tenant, made if there is none.
@@ -134,7 +136,7 @@ func (k *Sandboxes) advance() {
 	}
 	for passed := 0; passed < len(k.ring); {
 		b := k.ring[0]
-		k.ring = k.ring[1:]
+		k.ring = slices.Delete(k.ring, 0, 1)
 		b.inRing = false
 		if b.line.empty() {
 			continue
