@@ -51,7 +51,8 @@ func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.Ca
 	}
 	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	release := func() { cancel(nil) }
-	for fence := range fences(ctx) {
+	for fenced := range fences(ctx) {
+		fence := fenced.Fence
 		if fence.Err() != nil {
 			release()
 			return nil, nil, context.Cause(fence)
@@ -89,11 +90,11 @@ func (f *Fenced) Value(key any) any {
 	return f.Context.Value(key)
 }
 
-// fences returns the fences that ctx carries, the innermost first.
-func fences(ctx context.Context) iter.Seq[context.Context] {
-	return func(yield func(context.Context) bool) {
+// fences returns those whose fences ctx carries, the innermost first.
+func fences(ctx context.Context) iter.Seq[*Fenced] {
+	return func(yield func(*Fenced) bool) {
 		f, ok := ctx.Value(fenceKey{}).(*Fenced)
-		for ok && yield(f.Fence) {
+		for ok && yield(f) {
 			f, ok = f.Context.Value(fenceKey{}).(*Fenced)
 		}
 	}

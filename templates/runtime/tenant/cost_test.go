@@ -60,7 +60,7 @@ func TestATenantAtRestCostsLittle(t *testing.T) {
 	for i := range many {
 		f.Forget(fmt.Sprintf("tenant-%05d", i))
 	}
-	f.Set.tenants = map[string]*tenant{} // a map keeps its size, not what was in it
+	f.tenants = map[string]*tenant{} // a map keeps its size, not what was in it
 	if left := heap() - before; left > many*20 {
 		t.Errorf("%d B are left of tenants that are gone", left)
 	}

@@ -81,6 +81,19 @@ func TestWorkersThatGetFreeAreSharedInTurn(t *testing.T) {
 	f.wantCalls(t, "[a/0]")
 }
 
+func TestWorkersThatOthersLeaveAreGiven(t *testing.T) {
+	f := build(t, 6, "a", "b")
+	f.work(t, "a", "1")
+	_, first := f.work(t, "b", "1")
+	f.work(t, "a", "2")
+	_, second := f.work(t, "b", "2")
+	f.park(t, "a", "3")
+	first()
+	f.wantCalls(t, "[]")
+	second()
+	f.wantCalls(t, "[a/3]")
+}
+
 func TestRoomIsKeptForWhoIsCalled(t *testing.T) {
 	f := build(t, 4, "a", "b")
 	_, leave := f.work(t, "a", "1")
@@ -184,7 +197,7 @@ func TestThePlacesOfTheCalledAreGivenBackWhenTheTenantGoes(t *testing.T) {
 	f.park(t, "b", "2")
 	leave()
 	f.wantCalls(t, "[a/3]")
-	f.Restrict("a", Quota{Suspended: true})
+	f.Forget("a")
 	f.wantCalls(t, "[b/2]")
 	if f.busy != 3 {
 		t.Errorf("%d places", f.busy)
@@ -265,8 +278,10 @@ func TestLooserLimitsActAtOnce(t *testing.T) {
 	f.Restrict("a", Quota{Limits: Limits{Concurrency: 1}})
 	running, _ := f.work(t, "a", "1")
 	f.park(t, "a", "2")
-	f.Restrict("a", Quota{Limits: Limits{Concurrency: 2}})
-	f.wantCalls(t, "[a/2]")
+	f.park(t, "a", "3")
+	f.park(t, "a", "4")
+	f.Restrict("a", Quota{Limits: Limits{Concurrency: 3}})
+	f.wantCalls(t, "[a/2 a/3]")
 	if running.Err() != nil {
 		t.Error("what is under way ended")
 	}

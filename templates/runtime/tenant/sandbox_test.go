@@ -136,12 +136,17 @@ func TestNothingBeginsForWhatMayNotWork(t *testing.T) {
 func TestTheGateLeaves(t *testing.T) {
 	f := build(t, 4, "a")
 	failure := errors.New("failure")
-	var inside context.Context
-	gate := f.Gate(func(ctx context.Context, _ reconcile.Request) error { inside = ctx; return failure })
+	var done <-chan struct{}
+	gate := f.Gate(func(ctx context.Context, _ reconcile.Request) error { done = ctx.Done(); return failure })
 	if err := gate(t.Context(), reconcile.Request{NamespacedName: key("a", "x")}); err != failure {
 		t.Errorf("error %v", err)
 	}
-	if inside.Err() == nil || f.busy != 0 {
+	select {
+	case <-done:
+	default:
+		t.Error("its context goes on")
+	}
+	if f.busy != 0 {
 		t.Error("it has not left")
 	}
 	func() {

@@ -63,12 +63,12 @@ func (k *Sandboxes) Gate(next chain.Func) chain.Func {
 		return next
 	}
 	return func(ctx context.Context, req reconcile.Request) error {
-		e, err := k.admit(ctx, req.NamespacedName)
+		inside, e, err := k.admit(ctx, req.NamespacedName)
 		if err != nil {
 			return chain.CutShort(err)
 		}
 		defer e.leave()
-		return next(e, req)
+		return next(inside, req)
 	}
 }
 
@@ -78,20 +78,21 @@ func (k *Sandboxes) Gate(next chain.Func) chain.Func {
 // where it is suspended, else with cause.TenantGone. The returned function says that
 // the work is over. It may be called more than once.
 func (k *Sandboxes) Enter(ctx context.Context, key client.ObjectKey) (context.Context, context.CancelFunc, error) {
-	e, err := k.admit(ctx, key)
+	inside, e, err := k.admit(ctx, key)
 	if err != nil {
 		return nil, nil, err
 	}
-	return e, e.leave, nil
+	return inside, e.leave, nil
 }
 
-// admit is Enter without a function to leave by, which has to be allocated.
-func (k *Sandboxes) admit(ctx context.Context, key client.ObjectKey) (*entry, error) {
+// admit is Enter without a function to leave by, which has to be allocated. The
+// context is the entry.
+func (k *Sandboxes) admit(ctx context.Context, key client.ObjectKey) (context.Context, *entry, error) {
 	e, err := k.enter(ctx, key, false)
 	if err == errTerminating && !k.isKept(ctx, key) {
 		e, err = k.enter(ctx, key, true)
 	}
-	return e, err
+	return e, e, err
 }
 
 // enter begins work. Work that finishes an object which is being deleted is also
