@@ -3,7 +3,6 @@ package budget
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
@@ -51,8 +50,7 @@ func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.Ca
 	}
 	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	release := func() { cancel(nil) }
-	for fenced := range fences(ctx) {
-		fence := fenced.Fence
+	for _, fence := range fences(ctx) {
 		if fence.Err() != nil {
 			release()
 			return nil, nil, context.Cause(fence)
@@ -90,12 +88,13 @@ func (f *Fenced) Value(key any) any {
 	return f.Context.Value(key)
 }
 
-// fences returns those whose fences ctx carries, the innermost first.
-func fences(ctx context.Context) iter.Seq[*Fenced] {
-	return func(yield func(*Fenced) bool) {
-		f, ok := ctx.Value(fenceKey{}).(*Fenced)
-		for ok && yield(f) {
-			f, ok = f.Context.Value(fenceKey{}).(*Fenced)
-		}
+// fences returns the fences that ctx carries, the innermost first.
+func fences(ctx context.Context) []context.Context {
+	var all []context.Context
+	f, ok := ctx.Value(fenceKey{}).(*Fenced)
+	for ok {
+		all = append(all, f.Fence)
+		f, ok = f.Context.Value(fenceKey{}).(*Fenced)
 	}
+	return all
 }
