@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="serve the objects of every kind, and routes of your own, by HTTP",
     )
+    new.add_argument(
+        "--tenancy",
+        action="store_true",
+        help="take namespaces for tenants, and keep the objects of one from the time "
+        "and the workers of others",
+    )
 
     generate = _command(
         commands, "generate", _generate, "bring the derived files in line with crds/"
@@ -239,6 +245,7 @@ def _new(options: argparse.Namespace) -> int:
             "known_types": not options.no_known_types,
             "webhooks": not options.no_webhooks,
             "http_api": options.http_api,
+            "tenancy": options.tenancy,
         },
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)

@@ -14,6 +14,8 @@ WEBHOOKS = "webhooks"
 """The option that every kind has admission webhooks."""
 HTTP_API = "http_api"
 """The option that the operator has an HTTP API."""
+TENANCY = "tenancy"
+"""The option that namespaces are tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class Project:
     def http_api(self) -> bool:
         """Whether there is an HTTP API."""
         return HTTP_API in self.options
+
+    @property
+    def tenancy(self) -> bool:
+        """Whether namespaces are tenants."""
+        return TENANCY in self.options
 
     @property
     def openapi(self) -> str:

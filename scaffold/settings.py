@@ -12,13 +12,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from scaffold.errors import InputError, ProjectError
-from scaffold.layout import HTTP_API, WEBHOOKS
+from scaffold.layout import HTTP_API, TENANCY, WEBHOOKS
 from scaffold.plan import Change
 from scaffold.watches import Watches, from_answers, merged, to_answers
 
 ANSWERS = ".copier-answers.yml"
 # The questions of copier.yml that turn a feature on or off.
-_SWITCHES = (WEBHOOKS, HTTP_API)
+_SWITCHES = (WEBHOOKS, HTTP_API, TENANCY)
 
 _ELEMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _MODULE = re.compile(rf"{_ELEMENT}(/{_ELEMENT})*")

@@ -92,7 +92,7 @@ def test_no_known_types_is_a_setting_of_the_project(tmp_path: Path) -> None:
     assert "known_types 'maybe' is neither true nor false" in done.stderr
 
 
-@pytest.mark.parametrize("switch", ["webhooks", "http_api"])
+@pytest.mark.parametrize("switch", ["webhooks", "http_api", "tenancy"])
 def test_a_feature_is_on_or_off(project: Path, switch: str) -> None:
     answers = project / ".copier-answers.yml"
     answers.write_text(

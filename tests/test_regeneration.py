@@ -212,6 +212,34 @@ def test_the_http_api_turned_on_and_off_again(project: Path) -> None:
     assert not (project / "internal/httpapi/openapi.json").exists()
 
 
+def test_tenancy_turned_on_and_off_again(project: Path) -> None:
+    """What there is without tenancy is there again, to the byte."""
+    own, before = user_files(project), tree(project)
+    answers = project / ".copier-answers.yml"
+    edit(answers, lambda text: text.replace("tenancy: false", "tenancy: true"))
+    generate(project)
+    settled(project, {path: own[path] for path in own if path != answers.name})
+    changed = {path for path, text in tree(project).items() if before.get(path) != text}
+    assert {path for path in changed if not path.startswith(".ctxscaffold/")} == {
+        ".copier-answers.yml",
+        "config/rbac/role.yaml",
+        "internal/controller/beacon/zz_generated.reconciler.go",
+        "internal/controller/beacon/zz_generated.reconciler_test.go",
+        "internal/controller/beacon/zz_generated.tenancy_test.go",
+        "internal/controller/zz_generated.setup.go",
+        "internal/tenancy/zz_generated.setup.go",
+    } | {path for path in changed if path.startswith("internal/runtime/tenant/")}
+    assert "internal/runtime/tenant/sandbox.go" in changed
+    role = (project / "config/rbac/role.yaml").read_text()
+    assert "resources: [namespaces]\n    verbs: [get, list, watch]" in role
+    assert list(check(project))[-1] == "go vet"
+
+    edit(answers, lambda text: text.replace("tenancy: true", "tenancy: false"))
+    generate(project)
+    settled(project, own)
+    assert tree(project) == before
+
+
 def test_conversion_comes_with_a_version_that_differs(project: Path) -> None:
     def add_version(text: str) -> str:
         head, mark, version = text.partition("    - name: v1alpha1\n")

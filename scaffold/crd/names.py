@@ -35,8 +35,8 @@ TAKEN_PACKAGES = _set(
     "cmd config context controller corev1 ctrl errors event flag fmt handler http "
     "httpx internal io json leader log main manager math metav1 net observe os path "
     "predicate reconcile reconciler record runtime schema scheme slices sort source "
-    "strconv strings sync tenant testing time tools types unicode url vendor version "
-    "watch webhook"
+    "strconv strings sync tenancy tenant testing time tools types unicode url vendor "
+    "version watch webhook"
 )
 _TAKEN_DIRS = frozenset(("internal", "main", "testdata", "vendor"))
 # As Kubernetes and the Go style guides write them in exported identifiers.

@@ -15,8 +15,9 @@ import (
 // mutex guards all of it and of its sandboxes, as nothing is done under it that
 // takes longer than to cancel contexts.
 type Set struct {
-	base context.Context // of fences
-	seed maphash.Seed    // of identities
+	base    context.Context // of fences
+	seed    maphash.Seed    // of identities
+	workers int             // of each kind
 
 	mu      sync.Mutex
 	tenants map[string]*tenant

@@ -1,0 +1,94 @@
+package tenant
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// DefaultWorkers is enough for a tenant to have half of them and for others to
+// notice nothing.
+const DefaultWorkers = 10
+
+// Settings say which namespaces are tenants: those that are named and those that are
+// selected, and all of them if neither is given.
+type Settings struct {
+	// Selector is a label selector of namespaces.
+	Selector string
+	// Namespaces are names of namespaces, separated by commas.
+	Namespaces string
+	// Workers is how many objects of one kind are worked on at a time, by all
+	// tenants together. 0 means [DefaultWorkers].
+	Workers int
+}
+
+// BindFlags adds a flag for each setting, with the present values as defaults.
+func (s *Settings) BindFlags(fs *flag.FlagSet) {
+	fs.StringVar(&s.Selector, "tenant-selector", s.Selector,
+		"Label selector of the namespaces that are tenants, such as tenant=yes. Without it and --tenant-namespaces all are.")
+	fs.StringVar(&s.Namespaces, "tenant-namespaces", s.Namespaces,
+		"Names of namespaces that are tenants, separated by commas, beside those that --tenant-selector selects.")
+	fs.IntVar(&s.Workers, "tenant-workers", s.Workers,
+		fmt.Sprintf("How many objects of one kind are worked on at a time, by all tenants together. 0 means %d.", DefaultWorkers))
+}
+
+// Follow returns the tenants that the settings say, which are as the namespaces are for
+// as long as mgr runs. Of ctx they have the values.
+func (s Settings) Follow(ctx context.Context, mgr manager.Manager) (*Set, error) {
+	selection, err := s.selection()
+	if err != nil {
+		return nil, err
+	}
+	set := New(ctx)
+	if set.workers, err = s.count(); err != nil {
+		return nil, err
+	}
+	return set, set.Watch(mgr, selection)
+}
+
+func (s Settings) count() (int, error) {
+	switch {
+	case s.Workers == 0:
+		return DefaultWorkers, nil
+	case s.Workers < 2:
+		return 0, fmt.Errorf("--tenant-workers %d: one tenant that hangs would stop all others; give 2 or more, or 0 for %d", s.Workers, DefaultWorkers)
+	}
+	return s.Workers, nil
+}
+
+func (s Settings) selection() (Selection, error) {
+	var selection Selection
+	if s.Selector != "" {
+		selector, err := labels.Parse(s.Selector)
+		if err != nil {
+			return Selection{}, fmt.Errorf("--tenant-selector %q: %w; give a label selector of namespaces, such as tenant=yes or 'team in (north, south)'", s.Selector, err)
+		}
+		selection.Selector = selector
+	}
+	if s.Namespaces == "" {
+		return selection, nil
+	}
+	for name := range strings.SplitSeq(s.Namespaces, ",") {
+		name = strings.TrimSpace(name)
+		if faults := validation.IsDNS1123Label(name); len(faults) > 0 {
+			return Selection{}, fmt.Errorf("--tenant-namespaces %q: %q is no name of a namespace: %s; give names separated by commas, such as north,south",
+				s.Namespaces, name, strings.Join(faults, ", "))
+		}
+		selection.Names = append(selection.Names, name)
+	}
+	return selection, nil
+}
+
+// Workers returns how many objects of one kind are worked on at a time, 0 without
+// tenancy, of a nil Set.
+func (s *Set) Workers() int {
+	if s == nil {
+		return 0
+	}
+	return s.workers
+}

@@ -1,0 +1,81 @@
+package tenant
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestSettingsSayWhichNamespacesAreTenants(t *testing.T) {
+	north := &metav1.ObjectMeta{Name: "north", Labels: map[string]string{"team": "a"}}
+	south := &metav1.ObjectMeta{Name: "south", Labels: map[string]string{"team": "b"}}
+	for _, test := range []struct {
+		flags  []string
+		want   string
+		number int
+	}{
+		{nil, "north south", 10},
+		{[]string{"--tenant-selector=team=a", "--tenant-workers=3"}, "north", 3},
+		{[]string{"--tenant-namespaces=other, south"}, "south", 10},
+		{[]string{"--tenant-selector=team notin (b)", "--tenant-namespaces=south"}, "north south", 10},
+		{[]string{"--tenant-selector=team=c"}, "", 10},
+	} {
+		var s Settings
+		fs := flag.NewFlagSet("operator", flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		s.BindFlags(fs)
+		if err := fs.Parse(test.flags); err != nil {
+			t.Fatal(err)
+		}
+		selection, err := s.selection()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, namespace := range []*metav1.ObjectMeta{north, south} {
+			if selection.Has(namespace) {
+				got = append(got, namespace.Name)
+			}
+		}
+		if all := strings.Join(got, " "); all != test.want {
+			t.Errorf("%q: tenants %q, want %q", test.flags, all, test.want)
+		}
+		if n, err := s.count(); n != test.number || err != nil {
+			t.Errorf("%q: %d workers, %v, want %d", test.flags, n, err, test.number)
+		}
+	}
+}
+
+func TestSettingsThatSayNothingAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		settings Settings
+		want     []string
+	}{
+		{Settings{Selector: "team in a"}, []string{`--tenant-selector "team in a": `, "give a label selector", "tenant=yes"}},
+		{Settings{Namespaces: "north,,south"}, []string{`--tenant-namespaces "north,,south": "" is no name`, "separated by commas"}},
+		{Settings{Namespaces: "team/a"}, []string{`"team/a" is no name of a namespace: `, "such as north,south"}},
+		{Settings{Workers: 1}, []string{"--tenant-workers 1: ", "give 2 or more, or 0 for 10"}},
+		{Settings{Workers: -1}, []string{"--tenant-workers -1: "}},
+	} {
+		set, err := test.settings.Follow(t.Context(), nil)
+		if err == nil || set != nil {
+			t.Errorf("%+v: %v, %v, want an error", test.settings, set, err)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: error %q does not say %q", test.settings, err, want)
+			}
+		}
+	}
+}
+
+func TestWithoutTenancyThereIsNoNumberOfWorkers(t *testing.T) {
+	var none *Set
+	if n := none.Workers(); n != 0 {
+		t.Errorf("%d workers", n)
+	}
+}
