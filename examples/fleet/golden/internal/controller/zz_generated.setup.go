@@ -13,6 +13,8 @@ import (
 	"example.com/fleet/internal/controller/fleet"
 	"example.com/fleet/internal/controller/vehicle"
 	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/tenant"
+	"example.com/fleet/internal/tenancy"
 )
 
 // AddToScheme adds every API type of this operator to s.
@@ -26,13 +28,17 @@ func AddToScheme(s *runtime.Scheme) error {
 
 // SetupAll registers the controller of every kind with rt.
 func SetupAll(rt *manager.Runtime) error {
-	for _, setup := range []func(*manager.Runtime) error{
+	tenants, err := tenancy.Setup(rt)
+	if err != nil {
+		return err
+	}
+	for _, setup := range []func(*manager.Runtime, *tenant.Set) error{
 		depotenergy.Setup,
 		depottransport.Setup,
 		fleet.Setup,
 		vehicle.Setup,
 	} {
-		if err := setup(rt); err != nil {
+		if err := setup(rt, tenants); err != nil {
 			return err
 		}
 	}

@@ -72,11 +72,31 @@ type fenceKey struct{}
 // been detached from. A fence does not end ctx; whoever ends the work does that
 // as well.
 func WithFence(ctx, fence context.Context) context.Context {
-	inherited := fences(ctx)
-	return context.WithValue(ctx, fenceKey{}, append(inherited[:len(inherited):len(inherited)], fence))
+	return &Fenced{Context: ctx, Fence: fence}
 }
 
+// Fenced is the context that [WithFence] returns, for a context that is a struct
+// of its own to embed.
+type Fenced struct {
+	context.Context
+	Fence context.Context
+}
+
+// Value implements context.Context.
+func (f *Fenced) Value(key any) any {
+	if key == (fenceKey{}) {
+		return f
+	}
+	return f.Context.Value(key)
+}
+
+// fences returns the fences that ctx carries, the innermost first.
 func fences(ctx context.Context) []context.Context {
-	f, _ := ctx.Value(fenceKey{}).([]context.Context)
-	return f
+	var all []context.Context
+	f, ok := ctx.Value(fenceKey{}).(*Fenced)
+	for ok {
+		all = append(all, f.Fence)
+		f, ok = f.Context.Value(fenceKey{}).(*Fenced)
+	}
+	return all
 }

@@ -29,6 +29,8 @@ func TestCausesMatchTheStandardSentinels(t *testing.T) {
 		cause.ShutdownEnded:     {"shutdown_ended", "ShutdownEnded", context.Canceled, true},
 		cause.LeadershipLost:    {"leadership_lost", "LeadershipLost", context.Canceled, true},
 		cause.TenantGone:        {"tenant_gone", "TenantGone", context.Canceled, true},
+		cause.TenantSuspended:   {"tenant_suspended", "TenantSuspended", context.Canceled, true},
+		cause.TenantLimited:     {"tenant_limited", "TenantLimited", context.Canceled, false},
 	}
 	for c, want := range tests {
 		t.Run(want.name, func(t *testing.T) {

@@ -7,8 +7,12 @@ package depotenergy
 import (
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
 	energyv1alpha1 "example.com/fleet/api/energy/v1alpha1"
 	"example.com/fleet/internal/runtime/conformance"
+	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/reconciler"
 )
 
 // crds is the folder of this project's CRDs.
@@ -17,8 +21,10 @@ const crds = "../../../config/crd/bases"
 // subject describes this package to the tests of its wiring.
 func subject() conformance.Subject[*Depot] {
 	return conformance.Subject[*Depot]{
-		Kind:        describe(),
-		Setup:       setup,
+		Kind: describe(),
+		Setup: func(rt *manager.Runtime, user reconciler.Interface[*Depot], sources ...source.Source) error {
+			return setup(rt, nil, user, sources...) // without tenancy
+		},
 		AddToScheme: energyv1alpha1.AddToScheme,
 		Sample:      "../../../config/samples/energy_v1alpha1_depotenergy.yaml",
 		Namespaced:  true,

@@ -7,8 +7,12 @@ package depottransport
 import (
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
 	transportv1 "example.com/fleet/api/transport/v1"
 	"example.com/fleet/internal/runtime/conformance"
+	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/reconciler"
 )
 
 // crds is the folder of this project's CRDs.
@@ -17,8 +21,10 @@ const crds = "../../../config/crd/bases"
 // subject describes this package to the tests of its wiring.
 func subject() conformance.Subject[*Depot] {
 	return conformance.Subject[*Depot]{
-		Kind:        describe(),
-		Setup:       setup,
+		Kind: describe(),
+		Setup: func(rt *manager.Runtime, user reconciler.Interface[*Depot], sources ...source.Source) error {
+			return setup(rt, nil, user, sources...) // without tenancy
+		},
 		AddToScheme: transportv1.AddToScheme,
 		Sample:      "../../../config/samples/transport_v1_depottransport.yaml",
 		Namespaced:  true,

@@ -13,6 +13,7 @@ import (
 	"example.com/fleet/internal/runtime/manager"
 	"example.com/fleet/internal/runtime/observe"
 	"example.com/fleet/internal/runtime/reconciler"
+	"example.com/fleet/internal/runtime/tenant"
 	"example.com/fleet/internal/runtime/watch"
 )
 
@@ -22,8 +23,9 @@ type Fleet = transportv1.Fleet
 
 var _ reconciler.Interface[*Fleet] = (*Reconciler)(nil)
 
-// Setup registers the controller of Fleet with rt.
-func Setup(rt *manager.Runtime) error {
+// Setup registers the controller of Fleet with rt. Objects are reconciled in the
+// sandboxes of tenants.
+func Setup(rt *manager.Runtime, tenants *tenant.Set) error {
 	user, err := New(rt)
 	if err != nil {
 		return fmt.Errorf("set up fleet: %w", err)
@@ -32,16 +34,26 @@ func Setup(rt *manager.Runtime) error {
 	if err != nil {
 		return fmt.Errorf("set up fleet: %w", err)
 	}
-	return setup(rt, user, sources...)
+	return setup(rt, tenants, user, sources...)
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Fleet], sources ...source.Source) error {
-	loop, err := reconciler.New(rt, describe(), user)
+func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*Fleet], sources ...source.Source) error {
+	kind := describe()
+	kind.Workers = tenants.Workers()
+	loop, err := reconciler.New(rt, kind, user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&transportv1.FleetList{}))...)
+	sandboxes := tenants.Sandboxes(tenant.Kind{
+		GroupVersionKind: transportv1.GroupVersion.WithKind("Fleet"),
+		Workers:          kind.Workers,
+		Cache:            rt.GetClient(),
+		Object:           &Fleet{},
+		List:             &transportv1.FleetList{},
+	})
+	sources = append(sources, rt.Gains(&transportv1.FleetList{}), sandboxes.Wakes())
+	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 
 // describe tells the runtime what it must know of the kind.
@@ -71,8 +83,10 @@ func status(o *Fleet) *transportv1.FleetStatus {
 // sense, by metrics and spans, is all that happens inside of it. The budget is
 // inside because it ends the work and must not end the write of the status, which
 // the loop does after it.
-func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Fleet]) chain.Func {
+// The sandbox is around all of them: what waits for its turn costs nothing else.
+func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Fleet], sandboxes *tenant.Sandboxes) chain.Func {
 	return chain.Wrap(loop.Reconcile,
+		sandboxes.Gate,
 		rt.Election().Gate(chain.Wrap(loop.Observe, chain.Observed(observe.Observe, "fleet"))),
 		chain.Observed(observe.Reconcile, "fleet"),
 		loop.Budget,

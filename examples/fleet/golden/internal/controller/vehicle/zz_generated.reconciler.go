@@ -12,6 +12,7 @@ import (
 	"example.com/fleet/internal/runtime/manager"
 	"example.com/fleet/internal/runtime/observe"
 	"example.com/fleet/internal/runtime/reconciler"
+	"example.com/fleet/internal/runtime/tenant"
 )
 
 // Vehicle is the kind in the version that is stored. Your files name this
@@ -20,22 +21,33 @@ type Vehicle = transportv1.Vehicle
 
 var _ reconciler.Interface[*Vehicle] = (*Reconciler)(nil)
 
-// Setup registers the controller of Vehicle with rt.
-func Setup(rt *manager.Runtime) error {
+// Setup registers the controller of Vehicle with rt. Objects are reconciled in the
+// sandboxes of tenants.
+func Setup(rt *manager.Runtime, tenants *tenant.Set) error {
 	user, err := New(rt)
 	if err != nil {
 		return fmt.Errorf("set up vehicle: %w", err)
 	}
-	return setup(rt, user)
+	return setup(rt, tenants, user)
 }
 
 // setup is Setup with the user's reconciler given, for tests.
-func setup(rt *manager.Runtime, user reconciler.Interface[*Vehicle], sources ...source.Source) error {
-	loop, err := reconciler.New(rt, describe(), user)
+func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*Vehicle], sources ...source.Source) error {
+	kind := describe()
+	kind.Workers = tenants.Workers()
+	loop, err := reconciler.New(rt, kind, user)
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&transportv1.VehicleList{}))...)
+	sandboxes := tenants.Sandboxes(tenant.Kind{
+		GroupVersionKind: transportv1.GroupVersion.WithKind("Vehicle"),
+		Workers:          kind.Workers,
+		Cache:            rt.GetClient(),
+		Object:           &Vehicle{},
+		List:             &transportv1.VehicleList{},
+	})
+	sources = append(sources, rt.Gains(&transportv1.VehicleList{}), sandboxes.Wakes())
+	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 
 // describe tells the runtime what it must know of the kind.
@@ -53,8 +65,10 @@ func describe() reconciler.Kind[*Vehicle] {
 // sense, by metrics and spans, is all that happens inside of it. The budget is
 // inside because it ends the work and must not end the write of the status, which
 // the loop does after it.
-func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Vehicle]) chain.Func {
+// The sandbox is around all of them: what waits for its turn costs nothing else.
+func wrap(rt *manager.Runtime, loop *reconciler.Loop[*Vehicle], sandboxes *tenant.Sandboxes) chain.Func {
 	return chain.Wrap(loop.Reconcile,
+		sandboxes.Gate,
 		rt.Election().Gate(chain.Wrap(loop.Observe, chain.Observed(observe.Observe, "vehicle"))),
 		chain.Observed(observe.Reconcile, "vehicle"),
 		loop.Budget,

@@ -156,10 +156,9 @@ func TestAFenceForbidsTheStatus(t *testing.T) {
 func TestFencesDoNotReachSiblings(t *testing.T) {
 	fallen, fall := context.WithCancelCause(t.Context())
 	fall(cause.TenantGone)
-	// With three fences the list has room for one more.
 	base := budget.WithFence(budget.WithFence(budget.WithFence(t.Context(), t.Context()), t.Context()), t.Context())
 	first := budget.WithFence(base, t.Context())
-	_ = budget.WithFence(base, fallen) // must not write into first's list
+	_ = budget.WithFence(base, fallen)
 	if _, release, err := split.BeginStatus(first); err != nil {
 		t.Errorf("got a sibling's fence: %v", err)
 	} else {

@@ -36,6 +36,9 @@ type Kind[T client.Object] struct {
 	// Finalizer is the finalizer's name, such as example.com/widget. It is only
 	// used if the user's reconciler is a [Finalizer].
 	Finalizer string
+	// Workers is how many objects are worked on at a time, MaxConcurrentReconciles. 0
+	// means as many as the manager says.
+	Workers int
 }
 
 func (k Kind[T]) validate() error {

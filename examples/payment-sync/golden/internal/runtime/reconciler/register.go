@@ -58,11 +58,12 @@ const (
 // controllerOptions lets an object of a periodic kind, after a failure, be
 // tried again within a period instead of up to a quarter of an hour later.
 func (l *Loop[T]) controllerOptions() controller.Options {
-	if l.period == 0 {
-		return controller.Options{}
+	options := controller.Options{MaxConcurrentReconciles: l.kind.Workers}
+	if l.period > 0 {
+		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+			min(shortestBackoff, l.period), min(longestBackoff, l.period))
 	}
-	return controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
-		min(shortestBackoff, l.period), min(longestBackoff, l.period))}
+	return options
 }
 
 // relevant tells whether an update is worth a pass: not if nothing changed but

@@ -92,3 +92,12 @@ func TestTheInterrupterFeedsTheFlights(t *testing.T) {
 		})
 	}
 }
+
+func TestAKindSaysHowManyWorkersItHas(t *testing.T) {
+	for _, want := range []int{0, 7} {
+		l := &Loop[*runtimetest.Widget]{kind: Kind[*runtimetest.Widget]{Workers: want}}
+		if got := l.controllerOptions().MaxConcurrentReconciles; got != want {
+			t.Errorf("%d workers, want %d", got, want)
+		}
+	}
+}

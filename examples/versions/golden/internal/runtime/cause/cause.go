@@ -25,6 +25,9 @@ var (
 	Shutdown = Cancel("shutdown", "operator is shutting down")
 	// Superseded: the object changed while it was being reconciled.
 	Superseded = Cancel("superseded", "object changed while it was being reconciled")
+	// TenantLimited: the object's tenant has got tighter limits, under which the
+	// work begins anew.
+	TenantLimited = Cancel("tenant_limited", "limits of the tenant were tightened")
 	// ClientGone: the caller of a served request went away.
 	ClientGone = Cancel("client_gone", "client went away")
 
@@ -32,8 +35,11 @@ var (
 	ShutdownEnded = Fence("shutdown_ended", "graceful shutdown period is over")
 	// LeadershipLost: another replica may be leading. Nothing more is written.
 	LeadershipLost = Fence("leadership_lost", "leadership lost")
-	// TenantGone: the object's tenant is gone or suspended. Nothing more is written.
+	// TenantGone: the object's tenant is gone, or is none. Nothing more is written.
 	TenantGone = Fence("tenant_gone", "tenant is gone")
+	// TenantSuspended: the object's tenant is suspended. Nothing more is written
+	// until it is no longer.
+	TenantSuspended = Fence("tenant_suspended", "tenant is suspended")
 )
 
 // Cause is why a context ended. It is immutable; make one with [Deadline],
