@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/flowcontrol"
@@ -161,6 +162,8 @@ func TestClassifyReadsTheErrorOfALiveContext(t *testing.T) {
 	limiter.Accept()
 	short, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	own := rate.NewLimiter(rate.Every(time.Hour), 1)
+	own.Allow()
 	limited := fmt.Errorf("client rate limiter Wait returned an error: %w", limiter.Wait(short))
 	expired := map[string]bool{
 		"operation_deadline": true, cause.NameDeadline: true, cause.NameClientLimiter: true, cause.NameAPITimeout: true, cause.NameTimeout: true,
@@ -169,20 +172,21 @@ func TestClassifyReadsTheErrorOfALiveContext(t *testing.T) {
 		err  error
 		want string
 	}{
-		"nothing":             {nil, cause.NameOK},
-		"anything":            {errors.New("boom"), cause.NameError},
-		"cause of another":    {fmt.Errorf("pay: %w", cause.OperationDeadline.With("bank")), "operation_deadline"},
-		"cancel of another":   {cause.ClientGone, "client_gone"},
-		"deadline sentinel":   {fmt.Errorf("get: %w", context.DeadlineExceeded), cause.NameDeadline},
-		"cancel sentinel":     {fmt.Errorf("get: %w", context.Canceled), cause.NameCanceled},
-		"client-go limiter":   {limited, cause.NameClientLimiter},
-		"conflict":            {apierrors.NewConflict(resource, "w", errors.New("changed")), cause.NameConflict},
-		"API throttling":      {apierrors.NewTooManyRequests("slow down", 1), cause.NameAPIThrottled},
-		"API timeout":         {apierrors.NewTimeoutError("timed out", 1), cause.NameAPITimeout},
-		"API server timeout":  {apierrors.NewServerTimeout(resource, "get", 1), cause.NameAPITimeout},
-		"network timeout":     {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, cause.NameTimeout},
-		"named by itself":     {fmt.Errorf("wrapped: %w", namer{}), "requeue"},
-		"some other API fail": {apierrors.NewBadRequest("bad"), cause.NameError},
+		"nothing":              {nil, cause.NameOK},
+		"anything":             {errors.New("boom"), cause.NameError},
+		"cause of another":     {fmt.Errorf("pay: %w", cause.OperationDeadline.With("bank")), "operation_deadline"},
+		"cancel of another":    {cause.ClientGone, "client_gone"},
+		"deadline sentinel":    {fmt.Errorf("get: %w", context.DeadlineExceeded), cause.NameDeadline},
+		"cancel sentinel":      {fmt.Errorf("get: %w", context.Canceled), cause.NameCanceled},
+		"client-go limiter":    {limited, cause.NameClientLimiter},
+		"limiter of one's own": {own.Wait(short), cause.NameClientLimiter},
+		"conflict":             {apierrors.NewConflict(resource, "w", errors.New("changed")), cause.NameConflict},
+		"API throttling":       {apierrors.NewTooManyRequests("slow down", 1), cause.NameAPIThrottled},
+		"API timeout":          {apierrors.NewTimeoutError("timed out", 1), cause.NameAPITimeout},
+		"API server timeout":   {apierrors.NewServerTimeout(resource, "get", 1), cause.NameAPITimeout},
+		"network timeout":      {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, cause.NameTimeout},
+		"named by itself":      {fmt.Errorf("wrapped: %w", namer{}), "requeue"},
+		"some other API fail":  {apierrors.NewBadRequest("bad"), cause.NameError},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
