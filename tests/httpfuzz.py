@@ -33,12 +33,11 @@ class Api:
     token: str
     log: Path
 
-    def fuzz(
-        self, seconds: int, *expected: int, phases: str = "coverage,fuzzing"
-    ) -> str:
-        """Ask for ``seconds``; the statuses expected must be seen. Return the report.
+    def fuzz(self, limit: str, *expected: int, phases: str) -> str:
+        """Ask up to ``limit``; the statuses expected must be seen. Return the report.
 
-        Fails with the report if an answer is not as it must be.
+        ``limit`` is an option of Schemathesis. Fails with the report if an answer is
+        not as it must be.
         """
         checks = "Bounded,content_type_conformance,response_schema_conformance"
         run = subprocess.run(
@@ -50,7 +49,7 @@ class Api:
                 f"--tls-verify={self.authority}",
                 f"--checks={checks}",
                 f"--phases={phases}",
-                f"--max-time={seconds}",
+                limit,
                 "--max-failures=3",
                 "--warnings=off",
                 "--request-timeout=20",
@@ -128,12 +127,12 @@ def lose_the_lease(cluster: ControlPlane) -> None:
     )
 
 
-def fuzz(cluster: ControlPlane, folder: Path, seconds: int, phases: str) -> list[str]:
-    """Fuzz for ``seconds`` while the operator leads, and then while it does not."""
+def fuzz(cluster: ControlPlane, folder: Path, limit: str, phases: str) -> list[str]:
+    """Fuzz up to ``limit`` while the operator leads, and then while it does not."""
     with serving(cluster, folder) as api:
-        led = api.fuzz(seconds, 200, 201, 202, 400, 404, 409, phases=phases)
+        led = api.fuzz(limit, 200, 201, 202, 400, 404, 409, phases=phases)
         lose_the_lease(cluster)
-        return [led, api.fuzz(seconds, 200, 404, 503, phases=phases)]
+        return [led, api.fuzz(limit, 200, 404, 503, phases=phases)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -146,7 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory() as folder,
     ):
         reports = fuzz(
-            cluster, Path(folder), seconds, "examples,coverage,fuzzing,stateful"
+            cluster,
+            Path(folder),
+            f"--max-time={seconds}",
+            "examples,coverage,fuzzing,stateful",
         )
     print("\n".join(reports))
     return 0

@@ -69,17 +69,16 @@ def own_packages(name: str) -> list[str]:
 def test_own_tests_pass_on_a_real_api_server(
     deployed: str, cluster: ControlPlane, record_property: Record
 ) -> None:
-    # One after the other: while one tests what becomes of a kind's objects, another
-    # must not have them denied.
-    for packages in own_packages(deployed):
-        go_test(
-            path(deployed),
-            record_property,
-            "-tags",
-            "integration",
-            packages,
-            env=cluster.environment(),
-        )
+    # One after the other: they share the cluster, and while one tests what becomes of
+    # a kind's objects, another must not have them denied, nor converted elsewhere.
+    go_test(
+        path(deployed),
+        record_property,
+        "-p=1",
+        "-tags=integration",
+        *own_packages(deployed),
+        env=cluster.environment(),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

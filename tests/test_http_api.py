@@ -19,7 +19,8 @@ from tests import fuzzchecks, golden, httpfuzz
 @pytest.mark.golang
 @pytest.mark.controlplane
 def test_no_fault_without_a_reason(cluster: ControlPlane, tmp_path: Path) -> None:
-    httpfuzz.fuzz(cluster, tmp_path, 12, "coverage,fuzzing")
+    # As many requests of each operation, however long they take.
+    httpfuzz.fuzz(cluster, tmp_path, "--max-examples=40", "coverage,fuzzing")
 
 
 @pytest.mark.parametrize(
