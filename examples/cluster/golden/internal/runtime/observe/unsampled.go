@@ -36,12 +36,13 @@ func (s *unsampledScope) Value(k any) any {
 // spanKey is the key of the span in a context. OpenTelemetry keeps it to itself,
 // but asks contexts for it.
 var spanKey = func() any {
-	asked := &keyProbe{Context: context.Background()}
+	asked := &keyProbe{}
 	trace.SpanFromContext(asked)
 	return asked.key
 }()
 
-// keyProbe is a context that notes the key it is asked for.
+// keyProbe is a context that notes the key it is asked for. It is asked for nothing
+// else.
 type keyProbe struct {
 	context.Context
 	key any

@@ -37,6 +37,9 @@ type endpoint struct {
 	ca      []byte
 }
 
+// nobody is an address at which nobody serves.
+const nobody = "127.0.0.1:1"
+
 // clientConfig is how the API server finds the webhook at path.
 func (e endpoint) clientConfig(path string) map[string]any {
 	return map[string]any{"url": "https://" + e.address + path, "caBundle": base64.StdEncoding.EncodeToString(e.ca)}

@@ -50,7 +50,7 @@ func (t *tracer) Sample(ctx context.Context) (in context.Context, kept bool, dro
 		return ctx, false, parent.WithSpanID(newSpanID()).WithRemote(false)
 	}
 	id := newTraceID()
-	if t.samples(context.Background(), id) { // has no parent either, and tells it sooner
+	if t.samples(ctx, id) {
 		return context.WithValue(ctx, drawnKey{}, &drawn{id: id}), true, dropped
 	}
 	return ctx, false, dropped.WithTraceID(id).WithSpanID(newSpanID())
