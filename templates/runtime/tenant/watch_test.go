@@ -60,7 +60,8 @@ func TestSelections(t *testing.T) {
 		{Selection{Selector: labels.Nothing()}, "[]"},
 	} {
 		f := build(t, 4)
-		follower := &follower{f.Set, test.Selection}
+		f.selection = test.Selection
+		follower := follower{f.Set}
 		items := []runtime.Object{namespace("a"), namespace("b", "tenant"), namespace("c", "other")}
 		if err := follower.Replace(t.Context(), items); err != nil {
 			t.Fatal(err)
@@ -74,7 +75,8 @@ func TestSelections(t *testing.T) {
 func TestTheSetFollowsTheNamespaces(t *testing.T) {
 	f := build(t, 8)
 	f.kind.Cache = objects{}
-	follower := &follower{f.Set, Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "true"})}}
+	f.selection = Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "true"})}
+	follower := follower{f.Set}
 	see := func(typ apiwatch.EventType, n *metav1.PartialObjectMetadata) {
 		t.Helper()
 		if err := follower.Handle(t.Context(), apiwatch.Event{Type: typ, Object: n}); err != nil {
@@ -127,7 +129,7 @@ func TestTheSetFollowsTheNamespaces(t *testing.T) {
 }
 
 func TestWhatIsNoObjectIsAnError(t *testing.T) {
-	follower := &follower{New(t.Context()), Selection{}}
+	follower := follower{New(t.Context())}
 	if err := follower.Handle(t.Context(), apiwatch.Event{Object: &metav1.Status{}}); err == nil {
 		t.Error("none from an event")
 	}
