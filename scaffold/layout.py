@@ -111,6 +111,11 @@ class Project:
         return TENANCY in self.options
 
     @property
+    def tenancy_group(self) -> str:
+        """The API group of the tenants' quotas, of this operator alone."""
+        return f"tenancy.{self.name}.ctxscaffold.dev"
+
+    @property
     def openapi(self) -> str:
         """The OpenAPI description of the HTTP API, in JSON."""
         return openapi.text(self.name, self.kinds)
