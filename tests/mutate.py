@@ -154,6 +154,11 @@ def run(module: Path, mutations: list[Mutation]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutate-") as temporary:
         copy = Path(temporary) / "runtime"
         shutil.copytree(module, copy)
+        emitted = (
+            module.parent / "emit"
+        )  # whose CRDs tests on a real API server install
+        if emitted.is_dir():
+            shutil.copytree(emitted, copy.parent / "emit")
         check_unchanged(copy, mutations)
         for mutation in mutations:
             begin = time.monotonic()

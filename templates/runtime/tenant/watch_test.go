@@ -128,6 +128,56 @@ func TestTheSetFollowsTheNamespaces(t *testing.T) {
 	}
 }
 
+// What is expected of a namespace is in force when it becomes a tenant.
+func TestANamespaceIsExpectedBeforeItIsATenant(t *testing.T) {
+	f := build(t, 4)
+	follower := follower{f.Set}
+	refusal := errors.New("not now")
+	f.Expect(func(_ context.Context, n metav1.Object) error {
+		if n.GetName() == "odd" {
+			return refusal
+		}
+		if n.GetLabels()["seen"] == "" && f.names() != "[]" {
+			t.Errorf("%s is a tenant already", n.GetName())
+		}
+		f.Restrict(n.GetName(), Quota{Suspended: true})
+		return nil
+	})
+	if err := follower.Replace(t.Context(), []runtime.Object{namespace("a")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Enter(t.Context(), key("a", "x")); err != error(cause.TenantSuspended) {
+		t.Errorf("error %v", err)
+	}
+	f.wantCalls(t, "[]")
+	f.Restrict("a", Quota{})
+	if err := follower.Handle(t.Context(), apiwatch.Event{Type: apiwatch.Modified, Object: namespace("a", "seen")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Enter(t.Context(), key("a", "x")); err != error(cause.TenantSuspended) {
+		t.Errorf("after a change: error %v", err)
+	}
+	if err := follower.Replace(t.Context(), []runtime.Object{namespace("odd")}); !errors.Is(err, refusal) {
+		t.Errorf("error %v", err)
+	}
+	if f.names() != "[a]" {
+		t.Errorf("tenants %s", f.names())
+	}
+}
+
+func TestWhatTheSetSelects(t *testing.T) {
+	s := New(t.Context())
+	s.selection = Selection{Names: []string{"a"}}
+	for _, test := range []struct {
+		*metav1.PartialObjectMetadata
+		want bool
+	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("a", "deleted"), false}} {
+		if got := s.Selects(test); got != test.want {
+			t.Errorf("%s, deleted %v: %t", test.Name, test.DeletionTimestamp, got)
+		}
+	}
+}
+
 func TestWhatIsNoObjectIsAnError(t *testing.T) {
 	follower := follower{New(t.Context())}
 	if err := follower.Handle(t.Context(), apiwatch.Event{Object: &metav1.Status{}}); err == nil {

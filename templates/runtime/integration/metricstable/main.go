@@ -1,18 +1,20 @@
-// Command metricstable prints the metrics of package observe as a Markdown table,
+// Command metricstable prints the metrics of the runtime as a Markdown table,
 // for docs/observability.md.
 package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
 )
 
 func main() {
 	fmt.Println("| metric | type | labels | what |")
 	fmt.Println("|---|---|---|---|")
-	for _, m := range observe.Metrics() {
+	for _, m := range slices.Concat(observe.Metrics(), quota.Metrics()) {
 		fmt.Printf("| `%s` | %s | `%s` | %s |\n", m.Name, m.Type, strings.Join(m.Labels, "`, `"), m.Help)
 	}
 }

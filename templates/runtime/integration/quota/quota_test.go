@@ -273,6 +273,48 @@ func TestTheResourceQuotaIsKept(t *testing.T) {
 	}
 }
 
+// TestAScopedQuotaIsReplaced is about one that somebody made under the name, and whose
+// scope cannot be changed.
+func TestAScopedQuotaIsReplaced(t *testing.T) {
+	const name = "scoped"
+	makeNamespace(t, name, "tenant=yes")
+	foreign := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: quota.Name(group)},
+		Spec: corev1.ResourceQuotaSpec{
+			Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeTerminating},
+			Hard:   corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")},
+		},
+	}
+	if err := direct(t).Create(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	bound(t, name, objects(3))
+	start(t, config, manager.Settings{})
+	keeps(t, name, 3)
+}
+
+// TestAStatusThatIsWrongIsPutRight stands for a pass that wrote what it read of a cache
+// which was behind: nothing but the status has changed since.
+func TestAStatusThatIsWrongIsPutRight(t *testing.T) {
+	const name = "wrong"
+	makeNamespace(t, name, "tenant=yes")
+	q := bound(t, name, objects(3))
+	start(t, config, manager.Settings{})
+	says(t, q, reconciler.ConditionReady, "True Reconciled: ")
+	if err := direct(t).Status().Patch(t.Context(), q, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"used":{"`+widgets+`":2}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the count", func() string {
+		if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
+			return err.Error()
+		}
+		if !maps.Equal(q.Status.Used, map[string]int64{widgets: 0}) {
+			return fmt.Sprint(q.Status.Used)
+		}
+		return ""
+	})
+}
+
 // TestTheAPIServerRefusesWhatCannotBeMeant is about the schemas of the CRDs.
 func TestTheAPIServerRefusesWhatCannotBeMeant(t *testing.T) {
 	c := client.NewDryRunClient(direct(t))
@@ -396,8 +438,9 @@ func worked(t *testing.T, o *operator, namespace string) {
 // TestALimitHoldsWhenLeadershipIsGained suspends a tenant while another replica leads.
 func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	const suspended, other = "gained-a", "gained-b"
+	template(t, "gained", "gained", 0, 9)
 	for _, name := range []string{suspended, other} {
-		makeNamespace(t, name, "tenant=yes")
+		makeNamespace(t, name, "tenant=yes", "gained=yes")
 		if err := direct(t).Create(t.Context(), widget(name, "w-")); err != nil {
 			t.Fatal(err)
 		}
@@ -431,6 +474,7 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	if got := condition(t, q, reconciler.ConditionReady); got != "" {
 		t.Errorf("an observer writes %q", got)
 	}
+	keeps(t, other, -1)
 	seconds = 1
 	lease.Spec.LeaseDurationSeconds = &seconds
 	if err := c.Update(t.Context(), lease); err != nil {
@@ -438,6 +482,7 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	}
 	worked(t, o, other)
 	says(t, q, reconciler.ConditionReady, "True Reconciled: ")
+	keeps(t, other, 9)
 	if o.passes(suspended) > 0 {
 		t.Error("worked for a suspended tenant")
 	}
