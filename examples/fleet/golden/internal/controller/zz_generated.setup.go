@@ -13,6 +13,7 @@ import (
 	"example.com/fleet/internal/controller/fleet"
 	"example.com/fleet/internal/controller/vehicle"
 	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/quota"
 	"example.com/fleet/internal/runtime/tenant"
 	"example.com/fleet/internal/tenancy"
 )
@@ -22,6 +23,7 @@ func AddToScheme(s *runtime.Scheme) error {
 	builder := runtime.NewSchemeBuilder(
 		energyv1alpha1.AddToScheme,
 		transportv1.AddToScheme,
+		quota.AddToScheme(tenancy.Group),
 	)
 	return builder.AddToScheme(s)
 }
@@ -30,6 +32,9 @@ func AddToScheme(s *runtime.Scheme) error {
 func SetupAll(rt *manager.Runtime) error {
 	tenants, err := tenancy.Setup(rt)
 	if err != nil {
+		return err
+	}
+	if err := quota.Setup(rt, tenants, tenancy.Group); err != nil {
 		return err
 	}
 	for _, setup := range []func(*manager.Runtime, *tenant.Set) error{

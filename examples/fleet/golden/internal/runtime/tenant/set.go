@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"example.com/fleet/internal/runtime/cause"
@@ -20,6 +21,9 @@ type Set struct {
 	base    context.Context // of fences
 	seed    maphash.Seed    // of identities
 	workers int             // of each kind
+
+	selection Selection                                  // of Watch
+	expect    func(context.Context, metav1.Object) error // nil if nobody wants to know
 
 	mu      sync.Mutex
 	tenants map[string]*tenant

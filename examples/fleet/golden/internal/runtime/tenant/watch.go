@@ -38,14 +38,26 @@ func (s Selection) Has(namespace metav1.Object) bool {
 // Watch adds a watch to mgr that keeps the Set as the selected namespaces are, for as
 // long as mgr runs. It reads metadata only and keeps none.
 func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
+	s.selection = selection
 	c, err := client.NewWithWatch(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme()})
 	if err != nil {
 		return fmt.Errorf("tenants: %w", err)
 	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, list), Handler: &follower{s, selection}}})
+	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, list), Handler: follower{s}}})
 }
+
+// Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
+// selects, and is not being deleted.
+func (s *Set) Selects(namespace metav1.Object) bool {
+	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace)
+}
+
+// Expect has f called with each selected namespace before it becomes a tenant, and with
+// each change of it: what f restricts holds from the tenant's first moment. An error of f
+// ends Watch. Expect is called before the manager runs.
+func (s *Set) Expect(f func(ctx context.Context, namespace metav1.Object) error) { s.expect = f }
 
 // namespaces is a watch that runs also where another replica leads.
 type namespaces struct{ *watch.Loop }
@@ -54,13 +66,10 @@ type namespaces struct{ *watch.Loop }
 func (namespaces) NeedLeaderElection() bool { return false }
 
 // follower tells a Set what becomes of namespaces.
-type follower struct {
-	set       *Set
-	selection Selection
-}
+type follower struct{ set *Set }
 
 // Replace implements watch.Handler.
-func (f *follower) Replace(_ context.Context, items []runtime.Object) error {
+func (f follower) Replace(ctx context.Context, items []runtime.Object) error {
 	there := make(map[string]bool, len(items))
 	for _, item := range items {
 		namespace, err := meta.Accessor(item)
@@ -68,14 +77,16 @@ func (f *follower) Replace(_ context.Context, items []runtime.Object) error {
 			return fmt.Errorf("tenants: %w", err)
 		}
 		there[namespace.GetName()] = true
-		f.follow(namespace)
+		if err := f.follow(ctx, namespace); err != nil {
+			return err
+		}
 	}
 	f.set.Keep(there)
 	return nil
 }
 
 // Handle implements watch.Handler.
-func (f *follower) Handle(_ context.Context, event apiwatch.Event) error {
+func (f follower) Handle(ctx context.Context, event apiwatch.Event) error {
 	namespace, err := meta.Accessor(event.Object)
 	if err != nil {
 		return fmt.Errorf("tenants: %w", err)
@@ -84,17 +95,22 @@ func (f *follower) Handle(_ context.Context, event apiwatch.Event) error {
 		f.set.Forget(namespace.GetName())
 		return nil
 	}
-	f.follow(namespace)
-	return nil
+	return f.follow(ctx, namespace)
 }
 
-func (f *follower) follow(namespace metav1.Object) {
-	if !f.selection.Has(namespace) {
+func (f follower) follow(ctx context.Context, namespace metav1.Object) error {
+	if !f.set.selection.Has(namespace) {
 		f.set.Forget(namespace.GetName())
-		return
+		return nil
+	}
+	if f.set.expect != nil {
+		if err := f.set.expect(ctx, namespace); err != nil {
+			return fmt.Errorf("tenant %s: %w", namespace.GetName(), err)
+		}
 	}
 	f.set.Put(Namespace{
 		Name: namespace.GetName(), UID: namespace.GetUID(),
 		Terminating: !namespace.GetDeletionTimestamp().IsZero(),
 	})
+	return nil
 }

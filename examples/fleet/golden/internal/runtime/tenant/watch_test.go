@@ -62,7 +62,8 @@ func TestSelections(t *testing.T) {
 		{Selection{Selector: labels.Nothing()}, "[]"},
 	} {
 		f := build(t, 4)
-		follower := &follower{f.Set, test.Selection}
+		f.selection = test.Selection
+		follower := follower{f.Set}
 		items := []runtime.Object{namespace("a"), namespace("b", "tenant"), namespace("c", "other")}
 		if err := follower.Replace(t.Context(), items); err != nil {
 			t.Fatal(err)
@@ -76,7 +77,8 @@ func TestSelections(t *testing.T) {
 func TestTheSetFollowsTheNamespaces(t *testing.T) {
 	f := build(t, 8)
 	f.kind.Cache = objects{}
-	follower := &follower{f.Set, Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "true"})}}
+	f.selection = Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "true"})}
+	follower := follower{f.Set}
 	see := func(typ apiwatch.EventType, n *metav1.PartialObjectMetadata) {
 		t.Helper()
 		if err := follower.Handle(t.Context(), apiwatch.Event{Type: typ, Object: n}); err != nil {
@@ -128,8 +130,58 @@ func TestTheSetFollowsTheNamespaces(t *testing.T) {
 	}
 }
 
+// What is expected of a namespace is in force when it becomes a tenant.
+func TestANamespaceIsExpectedBeforeItIsATenant(t *testing.T) {
+	f := build(t, 4)
+	follower := follower{f.Set}
+	refusal := errors.New("not now")
+	f.Expect(func(_ context.Context, n metav1.Object) error {
+		if n.GetName() == "odd" {
+			return refusal
+		}
+		if n.GetLabels()["seen"] == "" && f.names() != "[]" {
+			t.Errorf("%s is a tenant already", n.GetName())
+		}
+		f.Restrict(n.GetName(), Quota{Suspended: true})
+		return nil
+	})
+	if err := follower.Replace(t.Context(), []runtime.Object{namespace("a")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Enter(t.Context(), key("a", "x")); err != error(cause.TenantSuspended) {
+		t.Errorf("error %v", err)
+	}
+	f.wantCalls(t, "[]")
+	f.Restrict("a", Quota{})
+	if err := follower.Handle(t.Context(), apiwatch.Event{Type: apiwatch.Modified, Object: namespace("a", "seen")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Enter(t.Context(), key("a", "x")); err != error(cause.TenantSuspended) {
+		t.Errorf("after a change: error %v", err)
+	}
+	if err := follower.Replace(t.Context(), []runtime.Object{namespace("odd")}); !errors.Is(err, refusal) {
+		t.Errorf("error %v", err)
+	}
+	if f.names() != "[a]" {
+		t.Errorf("tenants %s", f.names())
+	}
+}
+
+func TestWhatTheSetSelects(t *testing.T) {
+	s := New(t.Context())
+	s.selection = Selection{Names: []string{"a"}}
+	for _, test := range []struct {
+		*metav1.PartialObjectMetadata
+		want bool
+	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("a", "deleted"), false}} {
+		if got := s.Selects(test); got != test.want {
+			t.Errorf("%s, deleted %v: %t", test.Name, test.DeletionTimestamp, got)
+		}
+	}
+}
+
 func TestWhatIsNoObjectIsAnError(t *testing.T) {
-	follower := &follower{New(t.Context()), Selection{}}
+	follower := follower{New(t.Context())}
 	if err := follower.Handle(t.Context(), apiwatch.Event{Object: &metav1.Status{}}); err == nil {
 		t.Error("none from an event")
 	}
