@@ -23,11 +23,14 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in EXAMPLES.glob("*/answers.toml"))
 
 
-def build(name: str, dest: Path) -> None:
-    """Make the golden project of an example at ``dest``, a folder that is not there."""
+def build(name: str, dest: Path, **more: object) -> None:
+    """Make the golden project of an example at ``dest``, a folder that is not there.
+
+    ``more`` are answers beside those of the example.
+    """
     example = EXAMPLES / name
     answers = tomllib.loads((example / "answers.toml").read_text("utf-8"))
-    project.new(dest, [example / "crds"], {"project_name": name, **answers})
+    project.new(dest, [example / "crds"], {"project_name": name, **answers, **more})
     record = manifest.load(dest)
     assert record is not None
     for path in sorted((example / "overlay").rglob("*")):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from scaffold import project, resources
+from scaffold import resources
 from scaffold.controlplane import ControlPlane
 from scaffold.provider import Provider
 from tests import deployed, golden, prometheus
@@ -23,13 +23,26 @@ NAME = "payment-sync"
 WINDOW = "20s"  # of rates, which are over five minutes in the rules
 
 
+@pytest.fixture(
+    scope="module", params=[False, True], ids=["without tenancy", "with tenancy"]
+)
+def tenancy(request: pytest.FixtureRequest) -> bool:
+    param: bool = request.param
+    return param
+
+
 @pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return ``config/prometheus`` of a project."""
+def operator(tenancy: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project."""
     folder = tmp_path_factory.mktemp("monitoring") / NAME
-    crds = golden.EXAMPLES / NAME / "crds"
-    project.new(folder, [crds], {"project_name": NAME, "module": f"example.com/{NAME}"})
-    return folder / "config/prometheus"
+    golden.build(NAME, folder, tenancy=tenancy)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def monitoring(operator: Path) -> Path:
+    """Return ``config/prometheus`` of the project."""
+    return operator / "config/prometheus"
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +60,15 @@ def test_the_custom_resource_has_the_rules_that_are_tested(monitoring: Path) -> 
     assert yaml.load(monitoring / "rule.yaml")["spec"] == tested
 
 
-def test_every_alert_is_held_by_a_test(monitoring: Path, tmp_path: Path) -> None:
+def test_every_alert_is_held_by_a_test(
+    monitoring: Path, tenancy: bool, tmp_path: Path
+) -> None:
     """With another threshold, with none, or without its wait an alert turns a test red."""
     shutil.copytree(monitoring / "tests", tmp_path / "tests")
     rules = tmp_path / "tests/rules.yaml"
     text = rules.read_text()
     alerts = re.findall(r"      - alert: .*(?:\n        .*)+", text)
-    assert len(alerts) == 5
+    assert len(alerts) == 4 + tenancy
     for alert in alerts:
         threshold = re.compile(r"> [\d.]+$", re.MULTILINE)
         for mutant in (
@@ -87,9 +102,11 @@ def test_the_rules_know_how_every_operation_may_end(monitoring: Path) -> None:
     assert {one for one in every if re.fullmatch(cancels, one)} == decided
 
 
-def test_grafanas_schema_knows_the_dashboard(monitoring: Path, oracle: Oracle) -> None:
+def test_grafanas_schema_knows_the_dashboard(
+    monitoring: Path, tenancy: bool, oracle: Oracle
+) -> None:
     text = (monitoring / "dashboard.json").read_text()
-    assert oracle.ask("dashboard", text=text)["panels"] == 6
+    assert oracle.ask("dashboard", text=text)["panels"] == 6 + tenancy
     dashboard = json.loads(text)
     dashboard["panels"][0]["unheard-of"] = 1
     with pytest.raises(OracleError, match="unheard-of"):
@@ -103,20 +120,20 @@ def expressions(monitoring: Path) -> list[str]:
     return [one.replace("$__rate_interval", WINDOW) for one in found]
 
 
-def sign_in(cluster: ControlPlane, monitoring: Path) -> str:
+def sign_in(cluster: ControlPlane, monitoring: Path, account: str) -> str:
     """Return the token of an account that may read the metrics by the emitted role."""
     place = f"-n={namespace(NAME)}"
     kubectl(cluster, "apply", "-f", str(monitoring / "reader.yaml"))
-    kubectl(cluster, "create", "serviceaccount", "prometheus", place)
+    kubectl(cluster, "create", "serviceaccount", account, place)
     kubectl(
         cluster,
         "create",
         "clusterrolebinding",
-        "prometheus",
+        account,
         "--clusterrole=metrics-reader",
-        f"--serviceaccount={namespace(NAME)}:prometheus",
+        f"--serviceaccount={namespace(NAME)}:{account}",
     )
-    return kubectl(cluster, "create", "token", "prometheus", place).strip()
+    return kubectl(cluster, "create", "token", account, place).strip()
 
 
 def config(port: int, token: str, folder: Path, monitoring: Path) -> str:
@@ -173,13 +190,17 @@ def payment(name: str, endpoint: str) -> str:
 
 @pytest.mark.controlplane
 def test_an_alert_fires_and_resolves_and_every_query_has_data(
-    cluster: ControlPlane, monitoring: Path, tmp_path: Path
+    cluster: ControlPlane,
+    operator: Path,
+    monitoring: Path,
+    tenancy: bool,
+    tmp_path: Path,
 ) -> None:
     """A provider falls silent, and is asked no more; Prometheus scrapes the operator."""
-    operator = golden.EXAMPLES / NAME / "golden"
     deployed.apply(cluster, operator)
     scraped = free_port()
-    token = sign_in(cluster, monitoring)
+    account = "prometheus-of-tenants" if tenancy else "prometheus"
+    token = sign_in(cluster, monitoring, account)
     with (
         Provider() as provider,
         deployed.running(

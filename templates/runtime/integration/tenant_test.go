@@ -61,7 +61,7 @@ func isolated(t *testing.T, h *hanging) (*tenant.Set, *tenant.Sandboxes) {
 			return err
 		}
 		sandboxes = set.Sandboxes(tenant.Kind{
-			GroupVersionKind: runtimetest.GroupVersion.WithKind("Widget"), Workers: 1,
+			Name: kind().Name, Workers: 1,
 			Cache: rt.GetClient(), Object: &widget{}, List: &runtimetest.WidgetList{},
 		})
 		return loop.Register(rt, chain.Wrap(loop.Reconcile, sandboxes.Gate, rt.Election().Gate(loop.Observe), loop.Budget), sandboxes.Wakes())
