@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -22,7 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"example.com/cluster/internal/runtime/budget"
@@ -375,19 +375,11 @@ func TestLeaderClearsDeadHeartbeatsAway(t *testing.T) {
 // metric returns the value of a metric of the Lease as a scrape would see it.
 func metric(t *testing.T, name string) float64 {
 	t.Helper()
-	families, err := metrics.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
+	found := runtimetest.Series(t, name, prometheus.Labels{"lease": leaseName})
+	if len(found) != 1 {
+		t.Fatalf("%d series %s of %s, want 1", len(found), name, leaseName)
 	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == leaseName {
-				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
-			}
-		}
-	}
-	t.Fatalf("no metric %s of %s", name, leaseName)
-	return 0
+	return found[0].GetGauge().GetValue() + found[0].GetCounter().GetValue()
 }
 
 func TestMetricTellsTheMode(t *testing.T) {

@@ -186,8 +186,7 @@ func (c *Call) End(o cause.Outcome) {
 		c.settled()
 		exemplar = conclude(c.span, o, c.deadline)
 	}
-	count(c.operation.counter(o.Name), exemplar)
-	measure(c.operation.duration, took.Seconds(), exemplar)
+	c.operation.add(took, o.Name, exemplar)
 	if !c.deadline.IsZero() {
 		measure(c.operation.left, left(took, c.deadline.Sub(c.begun)), exemplar)
 	}

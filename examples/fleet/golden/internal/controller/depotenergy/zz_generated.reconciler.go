@@ -40,11 +40,11 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		return err
 	}
 	sandboxes := tenants.Sandboxes(tenant.Kind{
-		GroupVersionKind: energyv1alpha1.GroupVersion.WithKind("Depot"),
-		Workers:          kind.Workers,
-		Cache:            rt.GetClient(),
-		Object:           &Depot{},
-		List:             &energyv1alpha1.DepotList{},
+		Name:    kind.Name,
+		Workers: kind.Workers,
+		Cache:   rt.GetClient(),
+		Object:  &Depot{},
+		List:    &energyv1alpha1.DepotList{},
 	})
 	sources = append(sources, rt.Gains(&energyv1alpha1.DepotList{}), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)

@@ -46,11 +46,11 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		return err
 	}
 	sandboxes := tenants.Sandboxes(tenant.Kind{
-		GroupVersionKind: transportv1.GroupVersion.WithKind("Fleet"),
-		Workers:          kind.Workers,
-		Cache:            rt.GetClient(),
-		Object:           &Fleet{},
-		List:             &transportv1.FleetList{},
+		Name:    kind.Name,
+		Workers: kind.Workers,
+		Cache:   rt.GetClient(),
+		Object:  &Fleet{},
+		List:    &transportv1.FleetList{},
 	})
 	sources = append(sources, rt.Gains(&transportv1.FleetList{}), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)

@@ -40,11 +40,11 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		return err
 	}
 	sandboxes := tenants.Sandboxes(tenant.Kind{
-		GroupVersionKind: transportv1.GroupVersion.WithKind("Vehicle"),
-		Workers:          kind.Workers,
-		Cache:            rt.GetClient(),
-		Object:           &Vehicle{},
-		List:             &transportv1.VehicleList{},
+		Name:    kind.Name,
+		Workers: kind.Workers,
+		Cache:   rt.GetClient(),
+		Object:  &Vehicle{},
+		List:    &transportv1.VehicleList{},
 	})
 	sources = append(sources, rt.Gains(&transportv1.VehicleList{}), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)

@@ -139,6 +139,14 @@ func TestEnteringAllocatesLittle(t *testing.T) {
 	}
 }
 
+func BenchmarkCountingTheLines(b *testing.B) {
+	f := build(b, 10)
+	populate(b, f)
+	for b.Loop() {
+		f.count(map[string]int{})
+	}
+}
+
 // BenchmarkEnter prints what a reconcile in a sandbox costs beside one outside of any,
 // and, as a yardstick for the machine, what a context with a cause costs alone. The
 // cases are run in turn, in blocks so short that most are not disturbed by whatever

@@ -32,7 +32,7 @@ const (
 func latencies(t *testing.T, neighbours int, gated bool) (taken []time.Duration, hung int) {
 	synctest.Test(t, func(t *testing.T) {
 		set := New(t.Context())
-		k := set.Sandboxes(kind(workers, nil))
+		k := set.Sandboxes(kind(t, workers, nil))
 		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 		k.enqueue = func(r reconcile.Request) { queue.Add(r) }
 

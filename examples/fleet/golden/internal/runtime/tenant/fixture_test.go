@@ -25,7 +25,7 @@ type fixture struct {
 
 func build(t testing.TB, workers int, namespaces ...string) *fixture {
 	f := &fixture{Set: New(t.Context())}
-	f.Sandboxes = f.Set.Sandboxes(kind(workers, nil))
+	f.Sandboxes = f.Set.Sandboxes(kind(t, workers, nil))
 	f.enqueue = func(r reconcile.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -37,8 +37,8 @@ func build(t testing.TB, workers int, namespaces ...string) *fixture {
 	return f
 }
 
-func kind(workers int, cache client.Reader) Kind {
-	return Kind{Workers: workers, Cache: cache, Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}}
+func kind(t testing.TB, workers int, cache client.Reader) Kind {
+	return Kind{Name: t.Name(), Workers: workers, Cache: cache, Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}}
 }
 
 // calls returns what was enqueued since it was last asked.

@@ -8,25 +8,20 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"example.com/fleet/internal/runtime/cause"
 )
 
 // line is the objects of a sandbox that wait for a place. Its methods allow for a
 // nil line, in which nobody is.
 type line struct {
-	order  []string            // who waits, first come, first served
-	waits  map[string]struct{} // the same
-	called []string            // who has a place, and was put into the work queue
-	timer  *time.Timer         // set while it is the rate that lets nobody in
+	order  []string             // who waits, first come, first served
+	waits  map[string]time.Time // the same, since when
+	called []string             // who has a place, and was put into the work queue
+	timer  *time.Timer          // set while it is the rate that lets nobody in
 }
 
 func (l *line) empty() bool { return l == nil || len(l.order) == 0 }
-
-func (l *line) calls() int {
-	if l == nil {
-		return 0
-	}
-	return len(l.called)
-}
 
 func (l *line) has(name string) bool {
 	if l == nil {
@@ -57,7 +52,7 @@ func (l *line) recall() int {
 	}
 	n := len(l.called)
 	for _, name := range l.called {
-		l.waits[name] = struct{}{}
+		l.waits[name] = time.Now()
 	}
 	l.order = slices.Concat(l.called, l.order)
 	l.called = nil
@@ -74,7 +69,7 @@ func (l *line) stop() {
 // insert adds an object that is not in the line.
 func (b *sandbox) insert(at int, name string) {
 	b.line.order = slices.Insert(b.line.order, at, name)
-	b.line.waits[name] = struct{}{}
+	b.line.waits[name] = time.Now()
 }
 
 // join has an object wait as the last.
@@ -93,7 +88,7 @@ func (b *sandbox) rejoin(name string) {
 
 func (b *sandbox) open() {
 	if b.line == nil {
-		b.line = &line{waits: map[string]struct{}{}}
+		b.line = &line{waits: map[string]time.Time{}}
 	}
 }
 
@@ -101,6 +96,7 @@ func (b *sandbox) open() {
 func (b *sandbox) call() {
 	name := b.line.order[0]
 	b.line.order = b.line.order[1:]
+	b.kind.waits.Record(b.line.waits[name], cause.Judged(nil))
 	delete(b.line.waits, name)
 	b.line.called = append(b.line.called, name)
 	b.kind.enqueue(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: b.tenant.name, Name: name}})
@@ -130,6 +126,19 @@ func (b *sandbox) resume(after time.Duration) {
 			b.kind.advance()
 		}
 	})
+}
+
+// dismiss lets nobody wait any more.
+func (b *sandbox) dismiss(why *cause.Cause) {
+	if b.line == nil {
+		return
+	}
+	for _, since := range b.line.waits {
+		b.kind.waits.Record(since, cause.Judged(why))
+	}
+	b.release(len(b.line.called))
+	b.line.stop()
+	b.line = nil
 }
 
 // tidy forgets a line in which nobody is.

@@ -4,6 +4,7 @@ package tenant
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -101,9 +102,7 @@ func (b *sandbox) end(why *cause.Cause) {
 	for e := b.newest; e != nil; e = e.older {
 		e.cancel(why)
 	}
-	b.release(b.line.calls())
-	b.line.stop()
-	b.line = nil
+	b.dismiss(why)
 	b.kind.advance()
 }
 
@@ -144,6 +143,7 @@ type entry struct {
 	stop   context.CancelFunc // nil without a budget
 	box    *sandbox
 	name   string
+	begun  time.Time
 	older  *entry
 	newer  *entry
 	again  bool // was ended to begin anew
@@ -162,15 +162,23 @@ func (e *entry) Value(key any) any {
 
 // leave ends the work. It may be called more than once.
 func (e *entry) leave() {
+	outcome := cause.Classify(e, nil)
 	e.cancel(nil)
 	if e.stop != nil {
 		e.stop()
 	}
+	if e.vacate() {
+		e.box.kind.entries.Record(e.begun, outcome)
+	}
+}
+
+// vacate gives the place back, if it still has it.
+func (e *entry) vacate() bool {
 	b := e.box
 	b.kind.set.mu.Lock()
 	defer b.kind.set.mu.Unlock()
 	if e.left {
-		return
+		return false
 	}
 	e.left = true
 	defer func() { e.older, e.newer = nil, nil }() // a context that is kept keeps no others
@@ -188,4 +196,5 @@ func (e *entry) leave() {
 	}
 	b.queueUp()
 	b.kind.advance()
+	return true
 }

@@ -162,7 +162,7 @@ func TestTheGateLeaves(t *testing.T) {
 
 func TestWithoutTenancyAllPasses(t *testing.T) {
 	var none *Set
-	k := none.Sandboxes(kind(4, nil))
+	k := none.Sandboxes(kind(t, 4, nil))
 	ran := false
 	if err := k.Gate(func(context.Context, reconcile.Request) error { ran = true; return nil })(t.Context(), reconcile.Request{}); err != nil || !ran {
 		t.Errorf("ran %t, error %v", ran, err)

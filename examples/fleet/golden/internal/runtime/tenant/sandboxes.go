@@ -4,19 +4,21 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"slices"
+	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"example.com/fleet/internal/runtime/cause"
 	"example.com/fleet/internal/runtime/chain"
+	"example.com/fleet/internal/runtime/observe"
 )
 
 // Kind is a kind whose objects are in sandboxes.
 type Kind struct {
-	schema.GroupVersionKind
+	// Name is its controller's, by which it is observed.
+	Name string
 	// Workers is how many its controller has: MaxConcurrentReconciles. With one
 	// there is nothing to share.
 	Workers int
@@ -36,6 +38,8 @@ type Sandboxes struct {
 	ring    []*sandbox              // that wait for a share of the workers, in turn
 	arrived []string                // tenants whose objects are to be enqueued
 	news    chan struct{}           // tells of them
+
+	entries, waits *observe.Operation
 }
 
 // Sandboxes returns the sandboxes of a kind. Without tenancy, of a nil Set, they
@@ -44,7 +48,10 @@ func (s *Set) Sandboxes(kind Kind) *Sandboxes {
 	if s == nil {
 		return nil
 	}
-	k := &Sandboxes{set: s, kind: kind, news: make(chan struct{}, 1)}
+	k := &Sandboxes{
+		set: s, kind: kind, news: make(chan struct{}, 1),
+		entries: observe.For(observe.Tenant, kind.Name), waits: observe.For(observe.TenantWait, kind.Name),
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kinds = append(s.kinds, k)
@@ -55,7 +62,14 @@ func (s *Set) Sandboxes(kind Kind) *Sandboxes {
 }
 
 // ErrWaiting says that a request waits for its turn. It will be enqueued.
-var ErrWaiting = errors.New("tenant is at its limit, the request waits in its line")
+var ErrWaiting error = waiting{}
+
+type waiting struct{}
+
+func (waiting) Error() string { return "tenant is at its limit, the request waits in its line" }
+
+// OutcomeName implements cause.Namer.
+func (waiting) OutcomeName() string { return "waiting" }
 
 // Gate is the outermost link of a chain: the rest of it runs in the sandbox of the
 // request's namespace. What may not enter is cut short. When it can be done it is
@@ -90,11 +104,17 @@ func (k *Sandboxes) Enter(ctx context.Context, key client.ObjectKey) (context.Co
 // admit is Enter without a function to leave by, which has to be allocated. The
 // context is the entry.
 func (k *Sandboxes) admit(ctx context.Context, key client.ObjectKey) (context.Context, *entry, error) {
+	begun := time.Now()
 	e, err := k.enter(ctx, key, false)
 	if err == errTerminating && !k.isKept(ctx, key) {
 		e, err = k.enter(ctx, key, true)
 	}
-	return e, e, err
+	if err != nil {
+		k.entries.Record(begun, cause.Judged(err))
+		return nil, nil, err
+	}
+	e.begun = begun
+	return e, e, nil
 }
 
 // enter begins work. Work that finishes an object which is being deleted is also

@@ -14,7 +14,7 @@ import (
 
 // Wakes is the source of what the Gate keeps back: it enqueues requests whose turn
 // has come, and all objects of a namespace that becomes a tenant or is no longer
-// suspended.
+// suspended. While it runs [Metrics] tell who waits.
 func (k *Sandboxes) Wakes() source.Source {
 	return source.Func(func(ctx context.Context, queue backlog.Queue) error {
 		if k == nil {
@@ -24,6 +24,7 @@ func (k *Sandboxes) Wakes() source.Source {
 		k.enqueue = func(r reconcile.Request) { queue.Add(r) }
 		k.advance()
 		k.set.mu.Unlock()
+		lines.kinds.Store(k, nil)
 		go k.welcome(ctx, queue)
 		return nil
 	})
@@ -38,8 +39,9 @@ func (k *Sandboxes) greet(name string) {
 	}
 }
 
-// welcome enqueues the objects of those that arrive.
+// welcome enqueues the objects of those that arrive, until the controller ends.
 func (k *Sandboxes) welcome(ctx context.Context, queue backlog.Queue) {
+	defer lines.kinds.Delete(k)
 	for {
 		select {
 		case <-ctx.Done():

@@ -222,7 +222,7 @@ func TestTheObjectsOfArrivalsAreEnqueued(t *testing.T) {
 		s.Put(Namespace{Name: "before"})
 		s.Restrict("suspended", Quota{Suspended: true})
 		s.Put(Namespace{Name: "suspended"})
-		k := s.Sandboxes(kind(4, &lists{failures: 2}))
+		k := s.Sandboxes(kind(t, 4, &lists{failures: 2}))
 		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 		defer queue.ShutDown()
 		ctx, end := context.WithCancel(t.Context())

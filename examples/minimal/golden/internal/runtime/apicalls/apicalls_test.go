@@ -14,18 +14,17 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"example.com/minimal/internal/runtime/apicalls"
 	"example.com/minimal/internal/runtime/cause"
 	"example.com/minimal/internal/runtime/fence"
 	"example.com/minimal/internal/runtime/observe"
+	"example.com/minimal/internal/runtime/runtimetest"
 )
 
 // tripper answers in the place of an API server.
@@ -65,25 +64,7 @@ func fail(err error) tripper {
 // counts returns the number of writes to a resource by outcome.
 func counts(t *testing.T, resource string) map[string]int {
 	t.Helper()
-	families, err := metrics.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	by := map[string]int{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			labels := prometheus.Labels{}
-			for _, l := range m.GetLabel() {
-				labels[l.GetName()] = l.GetValue()
-			}
-			if f.GetType() == dto.MetricType_COUNTER && labels["operation"] == observe.Write && labels["target"] == resource {
-				if n := int(m.GetCounter().GetValue()); n > 0 {
-					by[labels["outcome"]] = n
-				}
-			}
-		}
-	}
-	return by
+	return runtimetest.Outcomes(t, prometheus.Labels{"operation": observe.Write, "target": resource})
 }
 
 func TestWritesAreCountedByResourceAndOutcome(t *testing.T) {

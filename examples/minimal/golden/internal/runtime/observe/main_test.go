@@ -7,14 +7,13 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"example.com/minimal/internal/runtime/observe"
+	"example.com/minimal/internal/runtime/runtimetest"
 )
 
 // lead has what is observed traced by p until the test ends.
@@ -50,43 +49,8 @@ func of(attributes []attribute.KeyValue, k string) string {
 	return attributes[i].Value.String()
 }
 
-// series returns the series of a metric with all of the labels.
-func series(t testing.TB, name string, labels prometheus.Labels) []*dto.Metric {
-	t.Helper()
-	families, err := metrics.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []*dto.Metric
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			has := 0
-			for _, l := range m.GetLabel() {
-				if v, ok := labels[l.GetName()]; ok && v == l.GetValue() {
-					has++
-				}
-			}
-			if has == len(labels) {
-				found = append(found, m)
-			}
-		}
-	}
-	return found
-}
-
 // counts returns the number of operations on target by outcome.
 func counts(t testing.TB, target string) map[string]int {
 	t.Helper()
-	by := map[string]int{}
-	for _, m := range series(t, "operator_operations_total", prometheus.Labels{"target": target}) {
-		for _, l := range m.GetLabel() {
-			if n := int(m.GetCounter().GetValue()); l.GetName() == "outcome" && n > 0 {
-				by[l.GetValue()] += n
-			}
-		}
-	}
-	return by
+	return runtimetest.Outcomes(t, prometheus.Labels{"target": target})
 }

@@ -24,6 +24,7 @@ import (
 
 	"example.com/payment-sync/internal/runtime/cause"
 	"example.com/payment-sync/internal/runtime/observe"
+	"example.com/payment-sync/internal/runtime/runtimetest"
 )
 
 // run observes f under a context that ends after limit.
@@ -74,7 +75,7 @@ func TestDurationAndBudgetLeft(t *testing.T) {
 // histogram returns that of the test.
 func histogram(t *testing.T, name string) *dto.Histogram {
 	t.Helper()
-	found := series(t, name, prometheus.Labels{"target": t.Name()})
+	found := runtimetest.Series(t, name, prometheus.Labels{"target": t.Name()})
 	if len(found) != 1 {
 		t.Fatalf("%s has %d series of this test, want 1", name, len(found))
 	}
@@ -269,7 +270,7 @@ func TestExemplarsNameTheTrace(t *testing.T) {
 			t.Errorf("%s has exemplars of traces %v, want %s", name, found, id)
 		}
 	}
-	counted := series(t, "operator_operations_total", prometheus.Labels{"target": t.Name(), "outcome": "ok"})
+	counted := runtimetest.Series(t, "operator_operations_total", prometheus.Labels{"target": t.Name(), "outcome": "ok"})
 	if len(counted) != 1 || counted[0].GetCounter().GetExemplar() == nil {
 		t.Error("the counter has no exemplar")
 	}
@@ -300,7 +301,7 @@ func TestForgottenSeriesAreGone(t *testing.T) {
 	observe.Forget(t.Name())
 	late.End(cause.Judged(errors.New("what is new after the end")))
 	for _, m := range observe.Metrics() {
-		if n := len(series(t, m.Name, prometheus.Labels{"target": t.Name()})); n != 0 {
+		if n := len(runtimetest.Series(t, m.Name, prometheus.Labels{"target": t.Name()})); n != 0 {
 			t.Errorf("%s has %d series of a target that is gone", m.Name, n)
 		}
 	}
@@ -315,7 +316,7 @@ func TestLabelsAreBounded(t *testing.T) {
 		_, call := observe.For("bounded", fmt.Sprint("target-", n)).Begin(t.Context())
 		call.End(cause.Judged(nil))
 	}
-	if n := len(series(t, "operator_operation_duration_seconds", prometheus.Labels{"operation": "bounded"})); n != 1001 {
+	if n := len(runtimetest.Series(t, "operator_operation_duration_seconds", prometheus.Labels{"operation": "bounded"})); n != 1001 {
 		t.Errorf("there are series of %d targets, want 1000 and one for the others", n)
 	}
 	if got := counts(t, observe.Other)["ok"]; got != 500 {

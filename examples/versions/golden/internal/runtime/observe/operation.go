@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
@@ -16,13 +17,15 @@ import (
 
 // The operations that the runtime observes, with what their targets are.
 const (
-	Reconcile  = "reconcile"  // the controller
-	Observe    = "observe"    // the controller, while another replica leads
-	External   = "call"       // the name of the budget.Operation
-	Write      = "write"      // the resource and its group
-	Admission  = "admission"  // the path of the webhook
-	Conversion = "conversion" // the path of the webhook
-	Watch      = "watch"      // the resource and its group
+	Reconcile  = "reconcile"   // the controller
+	Observe    = "observe"     // the controller, while another replica leads
+	External   = "call"        // the name of the budget.Operation
+	Write      = "write"       // the resource and its group
+	Admission  = "admission"   // the path of the webhook
+	Conversion = "conversion"  // the path of the webhook
+	Watch      = "watch"       // the resource and its group
+	Tenant     = "tenant"      // the controller of what is in the sandbox of a tenant
+	TenantWait = "tenant_wait" // the same, of what waits for its turn
 )
 
 // Operation is the handle of one kind of operation on one target.
@@ -89,7 +92,7 @@ func newOperation(k key) *Operation {
 	return o
 }
 
-// Forget removes every series of target, which is gone: a tenant, or a kind.
+// Forget removes every series of target, which is gone.
 // What is still being observed on it is not counted any more.
 func Forget(target string) {
 	handles.mu.Lock()
@@ -118,6 +121,17 @@ func (o *Operation) forget() {
 
 // discarded counts what nobody is to see.
 var discarded = prometheus.NewCounter(prometheus.CounterOpts{Name: "discarded"})
+
+// Record counts an operation that began at begun and came to outcome, where nothing
+// runs under a context of its own: it has neither a span nor a deadline.
+func (o *Operation) Record(begun time.Time, outcome cause.Outcome) {
+	o.add(time.Since(begun), outcome.Name, nil)
+}
+
+func (o *Operation) add(took time.Duration, outcome string, exemplar prometheus.Labels) {
+	count(o.counter(outcome), exemplar)
+	measure(o.duration, took.Seconds(), exemplar)
+}
 
 // counter is the counter of an outcome.
 func (o *Operation) counter(outcome string) prometheus.Counter {
