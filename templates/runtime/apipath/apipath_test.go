@@ -1,0 +1,26 @@
+package apipath_test
+
+import (
+	"testing"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/apipath"
+)
+
+func TestParse(t *testing.T) {
+	for path, want := range map[string]apipath.Info{
+		"/api/v1/namespaces/a/configmaps/c":           {Version: "v1", Namespace: "a", Resource: "configmaps", Name: "c"},
+		"/api/v1/namespaces/a/pods/p/exec":            {Version: "v1", Namespace: "a", Resource: "pods", Name: "p", Subresource: "exec"},
+		"/api/v1/namespaces/a":                        {Version: "v1", Resource: "namespaces", Name: "a"},
+		"/api/v1/namespaces/a/status":                 {Version: "v1", Resource: "namespaces", Name: "a", Subresource: "status"},
+		"/api/v1/namespaces/a/finalize":               {Version: "v1", Resource: "namespaces", Name: "a", Subresource: "finalize"},
+		"/apis/apps/v1/namespaces/a/deployments":      {Group: "apps", Version: "v1", Namespace: "a", Resource: "deployments"},
+		"/apis/apps/v1/deployments":                   {Group: "apps", Version: "v1", Resource: "deployments"},
+		"/apis/storage.k8s.io/v1/storageclasses/fast": {Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses", Name: "fast"},
+		"/apis/apps/v1":                               {},
+		"/version":                                    {},
+	} {
+		if got := apipath.Parse("/root"+path, "/root/"); got != want {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+	}
+}
