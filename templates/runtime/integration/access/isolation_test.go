@@ -1,0 +1,183 @@
+//go:build integration
+
+package access_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/access"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/requeue"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+var account = access.Settings{Shared: shared, Account: "worker"}
+
+func TestNoAttemptSucceeds(t *testing.T) {
+	for _, these := range []struct {
+		settings access.Settings
+		attempts []attempt
+	}{{access.Settings{Shared: shared}, withOperatorsRights}, {account, withAccount}} {
+		rt, in := confine(t, these.settings)
+		ctx := in(north)
+		for _, a := range these.attempts {
+			t.Run(a.name, func(t *testing.T) { judge(t, a, a.try(ctx, rt)) })
+		}
+	}
+}
+
+// judge checks that an attempt was refused by what must refuse it.
+func judge(t *testing.T, a attempt, err error) {
+	t.Logf("%v", err)
+	refused, ok := errors.AsType[*access.RefusedError](err)
+	var right bool
+	switch a.by {
+	case byTransport:
+		right = ok && strings.ToUpper(refused.Verb) == refused.Verb
+	case byReader:
+		right = ok && strings.ToLower(refused.Verb) == refused.Verb
+	case byServer:
+		right = apierrors.IsBadRequest(err)
+	case byRules:
+		right = apierrors.IsForbidden(err)
+	case byHelper:
+		right = err != nil && strings.Contains(err.Error(), "cross-namespace")
+	}
+	if !right {
+		t.Fatalf("not refused by %s: %v", a.by, err)
+	}
+	if ok && !requeue.IsTerminal(err) {
+		t.Errorf("is tried again: %v", err)
+	}
+	if reason, _ := requeue.Reason(err); ok && reason != access.Reason {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+// TestATenantHasItsOwn tells confinement from a client that can do nothing.
+func TestATenantHasItsOwn(t *testing.T) {
+	rt, in := confine(t, access.Settings{Shared: shared})
+	c := rt.GetClient()
+	inside := in(north)
+	for what, do := range map[string]func(ctx context.Context) error{
+		"create": func(ctx context.Context) error { return c.Create(ctx, configMap(north, "own")) },
+		"apply":  func(ctx context.Context) error { return c.Apply(ctx, applied(north), client.FieldOwner("north")) },
+		"status": func(ctx context.Context) error { return c.Status().Patch(ctx, widget(north), labelled()) },
+		"get": func(ctx context.Context) error {
+			return c.Get(ctx, client.ObjectKeyFromObject(widget(north)), widget(north))
+		},
+		"list": func(ctx context.Context) error {
+			return c.List(ctx, &runtimetest.WidgetList{}, client.InNamespace(north))
+		},
+		"read shared": func(ctx context.Context) error {
+			return c.Get(ctx, client.ObjectKeyFromObject(configMap(shared, "there")), &corev1.ConfigMap{})
+		},
+		"read shared live": func(ctx context.Context) error {
+			return rt.GetAPIReader().List(ctx, &corev1.ConfigMapList{}, client.InNamespace(shared))
+		},
+		"list the unscoped": func(ctx context.Context) error { return c.List(ctx, &corev1.NamespaceList{}) },
+		"the same, live":    func(ctx context.Context) error { return rt.GetAPIReader().List(ctx, &corev1.NamespaceList{}) },
+		"get the unscoped": func(ctx context.Context) error {
+			return rt.GetAPIReader().Get(ctx, client.ObjectKey{Name: south}, &corev1.Namespace{})
+		},
+		"delete all of ours": func(ctx context.Context) error {
+			return c.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(north))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			if err := do(inside); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("without a tenant, read", func(t *testing.T) {
+		if err := c.List(t.Context(), &runtimetest.WidgetList{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRequestsAreTheAccounts(t *testing.T) {
+	rt, in := confine(t, account)
+	ctx := in(north)
+	if err := rt.GetClient().Create(ctx, configMap(north, "by-account")); err != nil {
+		t.Error(err)
+	}
+	var list runtimetest.WidgetList
+	if err := rt.GetClient().List(ctx, &list, client.InNamespace(north)); err != nil || len(list.Items) != 1 {
+		t.Errorf("%d objects of the operator's own kind, from its cache; error %v", len(list.Items), err)
+	}
+	review := &authenticationv1.SelfSubjectReview{}
+	_, err := clientset(rt).AuthenticationV1().SelfSubjectReviews().Create(ctx, review, metav1.CreateOptions{})
+	if _, ok := errors.AsType[*access.RefusedError](err); !ok {
+		t.Errorf("a review is a write in no namespace: %v", err)
+	}
+	for namespace, ctx := range map[string]context.Context{north: ctx, south: in(south)} {
+		err := rt.GetClient().Delete(ctx, configMap(namespace, "there"))
+		if err == nil || !strings.Contains(err.Error(), `"system:serviceaccount:`+namespace+`:worker"`) {
+			t.Errorf("in %s: %v", namespace, err)
+		}
+	}
+}
+
+func TestFlagsThatSayNothing(t *testing.T) {
+	rt, err := manager.New(t.Context(), config, manager.Options{Scheme: runtimetest.Scheme(), Settings: manager.Settings{MetricsBindAddress: "0", ProbeBindAddress: "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for says, s := range map[string]access.Settings{
+		"--tenant-shared-namespaces \"a,,b\"": {Shared: "a,,b"},
+		"--tenant-service-account \"A b\"":    {Account: "A b"},
+	} {
+		if _, err := s.Confine(rt); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want one that says %s", err, says)
+		}
+	}
+}
+
+const page = "../../../../docs/isolation.md"
+
+var write = flag.Bool("write", false, "write the table of docs/isolation.md")
+
+// TestThePageListsEveryAttempt keeps docs/isolation.md as the attempts are.
+func TestThePageListsEveryAttempt(t *testing.T) {
+	const begin, end = "<!-- attempts -->\n", "<!-- end of attempts -->\n"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok1 := strings.Cut(string(text), begin)
+	listed, tail, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		t.Fatalf("%s has no table between its marks", page)
+	}
+	var table strings.Builder
+	table.WriteString("| attempt | requests are | refused by |\n|---|---|---|\n")
+	for _, a := range withOperatorsRights {
+		fmt.Fprintf(&table, "| %s | the operator's | %s |\n", a.name, a.by)
+	}
+	for _, a := range withAccount {
+		fmt.Fprintf(&table, "| %s | the tenant's account's | %s |\n", a.name, a.by)
+	}
+	if listed == table.String() {
+		return
+	}
+	if !*write {
+		t.Fatalf("%s differs from the attempts; go test -tags integration ./integration/access -run ThePage -write", page)
+	}
+	if err := os.WriteFile(page, []byte(head+begin+table.String()+end+tail), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
