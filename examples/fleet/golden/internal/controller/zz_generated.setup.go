@@ -37,13 +37,17 @@ func SetupAll(rt *manager.Runtime) error {
 	if err := quota.Setup(rt, tenants, tenancy.Group); err != nil {
 		return err
 	}
-	for _, setup := range []func(*manager.Runtime, *tenant.Set) error{
+	confined, err := tenancy.Confine(rt)
+	if err != nil {
+		return err
+	}
+	for _, setup := range []func(rt, confined *manager.Runtime, tenants *tenant.Set) error{
 		depotenergy.Setup,
 		depottransport.Setup,
 		fleet.Setup,
 		vehicle.Setup,
 	} {
-		if err := setup(rt, tenants); err != nil {
+		if err := setup(rt, confined, tenants); err != nil {
 			return err
 		}
 	}

@@ -6,18 +6,34 @@ package tenancy
 import (
 	"flag"
 
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"example.com/fleet/internal/runtime/access"
 	"example.com/fleet/internal/runtime/manager"
 	"example.com/fleet/internal/runtime/tenant"
 )
 
-// settings say which namespaces are tenants. They bind their flags here, as
-// controller-runtime binds --kubeconfig: main.go is yours, and is the same with
-// tenancy and without.
-var settings tenant.Settings
+// settings say which namespaces are tenants, and reach what the work for them may
+// reach. They bind their flags here, as controller-runtime binds --kubeconfig: main.go
+// is yours, and is the same with tenancy and without.
+var (
+	settings tenant.Settings
+	reach    access.Settings
+)
 
-func init() { settings.BindFlags(flag.CommandLine) }
+func init() {
+	settings.BindFlags(flag.CommandLine)
+	reach.BindFlags(flag.CommandLine)
+	manager.Adjust(func(o *ctrl.Options) error { return reach.Limit(o, settings) })
+}
 
 // Setup returns the tenants, which are as the namespaces are for as long as rt runs.
 func Setup(rt *manager.Runtime) (*tenant.Set, error) {
 	return settings.Follow(rt.Stopping(), rt)
+}
+
+// Confine returns rt as your reconcilers see it: its clients are confined to the tenant
+// of their context.
+func Confine(rt *manager.Runtime) (*manager.Runtime, error) {
+	return reach.Confine(rt, "energy.example.com", "transport.example.com")
 }

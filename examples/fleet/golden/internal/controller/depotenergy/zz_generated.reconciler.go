@@ -22,9 +22,9 @@ type Depot = energyv1alpha1.Depot
 var _ reconciler.Interface[*Depot] = (*Reconciler)(nil)
 
 // Setup registers the controller of Depot with rt. Objects are reconciled in the
-// sandboxes of tenants.
-func Setup(rt *manager.Runtime, tenants *tenant.Set) error {
-	user, err := New(rt)
+// sandboxes of tenants, by clients of confined.
+func Setup(rt, confined *manager.Runtime, tenants *tenant.Set) error {
+	user, err := New(confined)
 	if err != nil {
 		return fmt.Errorf("set up depotenergy: %w", err)
 	}

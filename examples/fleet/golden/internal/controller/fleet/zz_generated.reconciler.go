@@ -24,9 +24,9 @@ type Fleet = transportv1.Fleet
 var _ reconciler.Interface[*Fleet] = (*Reconciler)(nil)
 
 // Setup registers the controller of Fleet with rt. Objects are reconciled in the
-// sandboxes of tenants.
-func Setup(rt *manager.Runtime, tenants *tenant.Set) error {
-	user, err := New(rt)
+// sandboxes of tenants, by clients of confined.
+func Setup(rt, confined *manager.Runtime, tenants *tenant.Set) error {
+	user, err := New(confined)
 	if err != nil {
 		return fmt.Errorf("set up fleet: %w", err)
 	}

@@ -22,9 +22,9 @@ type Vehicle = transportv1.Vehicle
 var _ reconciler.Interface[*Vehicle] = (*Reconciler)(nil)
 
 // Setup registers the controller of Vehicle with rt. Objects are reconciled in the
-// sandboxes of tenants.
-func Setup(rt *manager.Runtime, tenants *tenant.Set) error {
-	user, err := New(rt)
+// sandboxes of tenants, by clients of confined.
+func Setup(rt, confined *manager.Runtime, tenants *tenant.Set) error {
+	user, err := New(confined)
 	if err != nil {
 		return fmt.Errorf("set up vehicle: %w", err)
 	}

@@ -72,18 +72,26 @@ func (s Settings) selection() (Selection, error) {
 		}
 		selection.Selector = selector
 	}
-	if s.Namespaces == "" {
-		return selection, nil
+	var err error
+	selection.Names, err = Names("--tenant-namespaces", s.Namespaces)
+	return selection, err
+}
+
+// Names reads the value of a flag: names of namespaces, separated by commas.
+func Names(flag, value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
 	}
-	for name := range strings.SplitSeq(s.Namespaces, ",") {
+	var names []string
+	for name := range strings.SplitSeq(value, ",") {
 		name = strings.TrimSpace(name)
 		if faults := validation.IsDNS1123Label(name); len(faults) > 0 {
-			return Selection{}, fmt.Errorf("--tenant-namespaces %q: %q is no name of a namespace: %s; give names separated by commas, such as north,south",
-				s.Namespaces, name, strings.Join(faults, ", "))
+			return nil, fmt.Errorf("%s %q: %q is no name of a namespace: %s; give names separated by commas, such as north,south",
+				flag, value, name, strings.Join(faults, ", "))
 		}
-		selection.Names = append(selection.Names, name)
+		names = append(names, name)
 	}
-	return selection, nil
+	return names, nil
 }
 
 // Workers returns how many objects of one kind are worked on at a time, 0 without

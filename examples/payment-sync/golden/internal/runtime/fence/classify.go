@@ -4,7 +4,8 @@ package fence
 
 import (
 	"net/http"
-	"strings"
+
+	"example.com/payment-sync/internal/runtime/apipath"
 )
 
 // effect is what a request may do.
@@ -19,8 +20,8 @@ const (
 // classify tells what r may do at an API server served under root. What is not
 // known to be harmless counts as a write.
 func classify(r *http.Request, root string) effect {
-	group, resource, subresource := parse(r, root)
-	switch subresource {
+	path := apipath.Parse(r.URL.Path, root)
+	switch path.Subresource {
 	case "exec", "attach", "portforward", "proxy":
 		return connect
 	}
@@ -28,15 +29,15 @@ func classify(r *http.Request, root string) effect {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return harmless
 	}
-	switch group {
+	switch path.Group {
 	case "authorization.k8s.io": // has nothing but reviews
 		return harmless
 	case "authentication.k8s.io":
-		if resource == "tokenreviews" || resource == "selfsubjectreviews" {
+		if path.Resource == "tokenreviews" || path.Resource == "selfsubjectreviews" {
 			return harmless
 		}
 	case "", "events.k8s.io":
-		if resource == "events" && r.Method != http.MethodDelete {
+		if path.Resource == "events" && r.Method != http.MethodDelete {
 			return harmless
 		}
 	}
@@ -46,26 +47,14 @@ func classify(r *http.Request, root string) effect {
 	return write
 }
 
-// parse splits the path of a request to an API server served under root, which
-// is, after root, /api/v1 or /apis/GROUP/VERSION, then [/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]].
-func parse(r *http.Request, root string) (group, resource, subresource string) {
-	path := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(root, "/"))
-	s := strings.Split(strings.Trim(path, "/"), "/")
-	switch {
-	case len(s) > 2 && s[0] == "api":
-		s = s[2:]
-	case len(s) > 3 && s[0] == "apis":
-		group, s = s[1], s[3:]
-	default:
-		return "", "", ""
+// Reads tells whether r, a request to an API server served under root, can do nothing but
+// read.
+func Reads(r *http.Request, root string) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return classify(r, root) == harmless
 	}
-	if len(s) > 2 && s[0] == "namespaces" {
-		s = s[2:]
-	}
-	if len(s) > 2 {
-		subresource = s[2]
-	}
-	return group, s[0], subresource
+	return false
 }
 
 // Write tells whether r, a request to an API server served under root, counts as
@@ -74,9 +63,5 @@ func Write(r *http.Request, root string) (resource string, writes bool) {
 	if classify(r, root) != write {
 		return "", false
 	}
-	group, resource, _ := parse(r, root)
-	if group == "" {
-		return resource, true
-	}
-	return resource + "." + group, true
+	return apipath.Parse(r.URL.Path, root).GroupResource(), true
 }

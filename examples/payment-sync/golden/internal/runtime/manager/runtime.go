@@ -41,7 +41,12 @@ type Options struct {
 // scheme, cache and recorders are read from it as usual.
 type Runtime struct {
 	ctrl.Manager
+	*process
+}
 
+// process is what there is once, however many managers it is seen through (see
+// [Runtime.Through]).
+type process struct {
 	settings Settings
 	election *leader.Election // nil without leader election
 	webhooks *admission.Server
@@ -66,7 +71,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	r := &Runtime{settings: settings, webhooks: admission.NewServer(settings.Webhook), up: make(chan struct{})}
+	r := &Runtime{process: &process{settings: settings, webhooks: admission.NewServer(settings.Webhook), up: make(chan struct{})}}
 	if settings.LeaderElection {
 		if r.election, err = leader.New(ctx, cfg, settings.Leader); err != nil {
 			return nil, err
@@ -87,6 +92,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	options := settings.managerOptions(o.Scheme)
 	options.WebhookServer = r.webhooks
 	options.BaseContext = func() context.Context { return base }
+	if err := adjust(&options); err != nil {
+		return nil, err
+	}
 	if o.Configure != nil {
 		o.Configure(&options)
 	}
@@ -120,6 +128,12 @@ func (r *Runtime) addHTTP() error {
 	}
 	r.http = httpapi.New(r.settings.HTTP, options)
 	return r.Add(r.http)
+}
+
+// Through returns the same process seen through another manager: one that hands out
+// clients with fewer rights than m, which is r's own.
+func (r *Runtime) Through(narrow func(m ctrl.Manager) ctrl.Manager) *Runtime {
+	return &Runtime{Manager: narrow(r.Manager), process: r.process}
 }
 
 // HTTP returns the operator's HTTP API, to register routes with before Run.
