@@ -163,7 +163,7 @@ func eventually(t testing.TB, what string, wrong func() string) {
 	}
 }
 
-// make makes a namespace, with labels given as name=value.
+// makeNamespace makes a namespace, with labels given as name=value.
 func makeNamespace(t testing.TB, name string, labels ...string) {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{}}}

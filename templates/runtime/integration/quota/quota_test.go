@@ -43,9 +43,9 @@ func bound(t *testing.T, name string, bounds quota.Bounds) *quota.TenantQuota {
 }
 
 // template makes a template for the tenants with a label.
-func template(t *testing.T, name, label string, priority int32, count int64) *quota.QuotaTemplate {
+func template(t *testing.T, name, label string, priority int32, count int64) *quota.Template {
 	t.Helper()
-	q := &quota.QuotaTemplate{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: quota.QuotaTemplateSpec{
+	q := &quota.Template{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: quota.TemplateSpec{
 		NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{label: "yes"}}, Priority: priority, Bounds: objects(count),
 	}}
 	if err := direct(t).Create(t.Context(), q); err != nil {
@@ -345,7 +345,7 @@ func TestTheAPIServerRefusesWhatCannotBeMeant(t *testing.T) {
 
 func TestATemplateThatSelectsNothingSaysSo(t *testing.T) {
 	start(t, config, manager.Settings{})
-	q := &quota.QuotaTemplate{ObjectMeta: metav1.ObjectMeta{Name: "odd"}, Spec: quota.QuotaTemplateSpec{
+	q := &quota.Template{ObjectMeta: metav1.ObjectMeta{Name: "odd"}, Spec: quota.TemplateSpec{
 		NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{"not a label": "x"}},
 	}}
 	c := direct(t)
