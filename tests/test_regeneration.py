@@ -228,7 +228,11 @@ def test_tenancy_turned_on_and_off_again(project: Path) -> None:
         "internal/controller/beacon/zz_generated.tenancy_test.go",
         "internal/controller/zz_generated.setup.go",
         "internal/tenancy/zz_generated.setup.go",
-    } | {path for path in changed if path.startswith(("internal/runtime/access/", "internal/runtime/tenant/"))}
+    } | {
+        path
+        for path in changed
+        if path.startswith(("internal/runtime/access/", "internal/runtime/tenant/"))
+    }
     assert "internal/runtime/tenant/sandbox.go" in changed
     role = (project / "config/rbac/role.yaml").read_text()
     assert "resources: [namespaces]\n    verbs: [get, list, watch]" in role
