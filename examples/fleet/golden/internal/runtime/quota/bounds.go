@@ -54,7 +54,7 @@ func (r *rules) of(ctx context.Context, name string, namespace metav1.Object) (B
 	if namespace == nil {
 		return Bounds{}, nil
 	}
-	list := &QuotaTemplateList{}
+	list := &TemplateList{}
 	if err := r.cache.List(ctx, list); err != nil {
 		return Bounds{}, fmt.Errorf("quota templates: %w", err)
 	}
@@ -83,8 +83,8 @@ func (r *rules) own(ctx context.Context, name string) (*TenantQuota, error) {
 // choose returns the template that counts for a namespace with these labels, nil if none
 // selects it. A selector that cannot be read selects nothing; the template's own
 // reconciler says so.
-func choose(templates []QuotaTemplate, namespace labels.Set) *QuotaTemplate {
-	var chosen *QuotaTemplate
+func choose(templates []Template, namespace labels.Set) *Template {
+	var chosen *Template
 	for i := range templates {
 		t := &templates[i]
 		selector, err := metav1.LabelSelectorAsSelector(&t.Spec.NamespaceSelector)
@@ -99,7 +99,7 @@ func choose(templates []QuotaTemplate, namespace labels.Set) *QuotaTemplate {
 }
 
 // before tells whether t counts rather than other.
-func (t *QuotaTemplate) before(other *QuotaTemplate) bool {
+func (t *Template) before(other *Template) bool {
 	if t.Spec.Priority != other.Spec.Priority {
 		return t.Spec.Priority > other.Spec.Priority
 	}

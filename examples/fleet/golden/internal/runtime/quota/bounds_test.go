@@ -15,28 +15,28 @@ import (
 )
 
 // template returns one that selects namespaces with the label.
-func template(name string, priority int32, label string) QuotaTemplate {
-	return QuotaTemplate{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: QuotaTemplateSpec{
+func template(name string, priority int32, label string) Template {
+	return Template{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: TemplateSpec{
 		Priority: priority, NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{label: "yes"}},
 	}}
 }
 
 func TestWhichTemplateCounts(t *testing.T) {
-	everything := QuotaTemplate{ObjectMeta: metav1.ObjectMeta{Name: "everything"}}
+	everything := Template{ObjectMeta: metav1.ObjectMeta{Name: "everything"}}
 	odd := template("odd", 9, "no label")
 	going := template("going", 9, "a")
 	going.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 	for _, test := range []struct {
-		templates []QuotaTemplate
+		templates []Template
 		want      string
 	}{
 		{nil, ""},
-		{[]QuotaTemplate{template("x", 1, "b")}, ""},
-		{[]QuotaTemplate{everything, template("x", -1, "a")}, "everything"},
-		{[]QuotaTemplate{everything, template("x", 1, "a")}, "x"},
-		{[]QuotaTemplate{template("y", 1, "a"), template("x", 1, "a")}, "x"},
-		{[]QuotaTemplate{template("x", 1, "a"), template("y", 1, "a")}, "x"},
-		{[]QuotaTemplate{odd, going, everything}, "everything"},
+		{[]Template{template("x", 1, "b")}, ""},
+		{[]Template{everything, template("x", -1, "a")}, "everything"},
+		{[]Template{everything, template("x", 1, "a")}, "x"},
+		{[]Template{template("y", 1, "a"), template("x", 1, "a")}, "x"},
+		{[]Template{template("x", 1, "a"), template("y", 1, "a")}, "x"},
+		{[]Template{odd, going, everything}, "everything"},
 	} {
 		got := ""
 		if chosen := choose(test.templates, labels.Set{"a": "yes"}); chosen != nil {

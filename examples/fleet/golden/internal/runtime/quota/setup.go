@@ -64,18 +64,18 @@ func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 }
 
 func setUpQuotaTemplates(rt *manager.Runtime) error {
-	loop, err := reconciler.New(rt, reconciler.Kind[*QuotaTemplate]{
+	loop, err := reconciler.New(rt, reconciler.Kind[*Template]{
 		Name:                  quotaTemplates,
-		New:                   func() *QuotaTemplate { return &QuotaTemplate{} },
-		Status:                func(t *QuotaTemplate) any { return &t.Status },
+		New:                   func() *Template { return &Template{} },
+		Status:                func(t *Template) any { return &t.Status },
 		StatusSubresource:     true,
-		Conditions:            func(t *QuotaTemplate) *[]metav1.Condition { return &t.Status.Conditions },
-		SetObservedGeneration: func(t *QuotaTemplate, generation int64) { t.Status.ObservedGeneration = generation },
+		Conditions:            func(t *Template) *[]metav1.Condition { return &t.Status.Conditions },
+		SetObservedGeneration: func(t *Template, generation int64) { t.Status.ObservedGeneration = generation },
 	}, templates{})
 	if err != nil {
 		return err
 	}
-	return register(rt, loop, quotaTemplates, []source.Source{rt.Gains(&QuotaTemplateList{})}, unchanged, unchanged)
+	return register(rt, loop, quotaTemplates, []source.Source{rt.Gains(&TemplateList{})}, unchanged, unchanged)
 }
 
 // unchanged is a link that changes nothing.
@@ -101,7 +101,7 @@ func (k *keeper) Configure(b *reconciler.Builder) error {
 	b.Watches(&TenantQuota{}, &handler.EnqueueRequestForObject{}).
 		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}).
 		Watches(&corev1.ResourceQuota{}, handler.EnqueueRequestsFromMapFunc(k.tenantOf)).
-		Watches(&QuotaTemplate{}, handler.EnqueueRequestsFromMapFunc(k.everyNamespace), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+		Watches(&Template{}, handler.EnqueueRequestsFromMapFunc(k.everyNamespace), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	return nil
 }
 

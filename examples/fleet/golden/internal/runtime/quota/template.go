@@ -18,7 +18,7 @@ const ReasonInvalidSelector = "InvalidSelector"
 type templates struct{}
 
 // ReconcileKind implements reconciler.Interface.
-func (templates) ReconcileKind(_ context.Context, t *QuotaTemplate) error {
+func (templates) ReconcileKind(_ context.Context, t *Template) error {
 	_, err := metav1.LabelSelectorAsSelector(&t.Spec.NamespaceSelector)
 	return requeue.Terminal(requeue.Because(ReasonInvalidSelector, err))
 }

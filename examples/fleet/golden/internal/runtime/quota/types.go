@@ -18,7 +18,9 @@ const Version = "v1"
 func AddToScheme(group string) func(*runtime.Scheme) error {
 	return func(s *runtime.Scheme) error {
 		gv := schema.GroupVersion{Group: group, Version: Version}
-		s.AddKnownTypes(gv, &TenantQuota{}, &TenantQuotaList{}, &QuotaTemplate{}, &QuotaTemplateList{})
+		s.AddKnownTypes(gv, &TenantQuota{}, &TenantQuotaList{})
+		s.AddKnownTypeWithName(gv.WithKind("QuotaTemplate"), &Template{})
+		s.AddKnownTypeWithName(gv.WithKind("QuotaTemplateList"), &TemplateList{})
 		metav1.AddToGroupVersion(s, gv)
 		return nil
 	}
@@ -59,18 +61,19 @@ type TenantQuotaList struct {
 	Items []TenantQuota `json:"items"`
 }
 
-// QuotaTemplate bounds each tenant that it selects and that has no TenantQuota.
+// Template bounds each tenant that it selects and that has no TenantQuota. Its kind is
+// QuotaTemplate.
 // +kubebuilder:object:root=true
-type QuotaTemplate struct {
+type Template struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   QuotaTemplateSpec   `json:"spec"`
-	Status QuotaTemplateStatus `json:"status,omitzero"`
+	Spec   TemplateSpec   `json:"spec"`
+	Status TemplateStatus `json:"status,omitzero"`
 }
 
-// QuotaTemplateSpec says what the tenants may have and use, each of them.
-type QuotaTemplateSpec struct {
+// TemplateSpec says what the tenants may have and use, each of them.
+type TemplateSpec struct {
 	// NamespaceSelector selects by the labels of namespaces; an empty one selects all.
 	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector"`
 	// Priority decides between templates that select the same tenant: the highest
@@ -80,21 +83,21 @@ type QuotaTemplateSpec struct {
 	Bounds `json:",inline"`
 }
 
-// QuotaTemplateStatus says whether the template can be followed.
-type QuotaTemplateStatus struct {
+// TemplateStatus says whether the template can be followed.
+type TemplateStatus struct {
 	// ObservedGeneration is the generation that this is about.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Conditions are Ready.
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// QuotaTemplateList is a list of them.
+// TemplateList is a list of them.
 // +kubebuilder:object:root=true
-type QuotaTemplateList struct {
+type TemplateList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 
-	Items []QuotaTemplate `json:"items"`
+	Items []Template `json:"items"`
 }
 
 // Bounds are what one tenant may have and use.
