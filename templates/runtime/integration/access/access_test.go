@@ -85,7 +85,7 @@ func fill(ctx context.Context) error {
 // of each of its tenants.
 func confine(t *testing.T, s access.Settings) (rt *manager.Runtime, in func(namespace string) context.Context) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	ctx := t.Context()
 	whole, err := manager.New(ctx, config, manager.Options{
 		Scheme:   runtimetest.Scheme(),
 		Settings: manager.Settings{MetricsBindAddress: "0", ProbeBindAddress: "0"},
@@ -100,15 +100,7 @@ func confine(t *testing.T, s access.Settings) (rt *manager.Runtime, in func(name
 	set.Put(tenant.Namespace{Name: north, UID: north})
 	set.Put(tenant.Namespace{Name: south, UID: south})
 	sandboxes := set.Sandboxes(tenant.Kind{Workers: 10, Cache: whole.GetClient(), Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}})
-	done := make(chan error, 1)
-	go func() { done <- whole.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	whole.GetCache().WaitForCacheSync(ctx)
+	start(t, whole)
 	return rt, func(namespace string) context.Context {
 		inside, leave, err := sandboxes.Enter(ctx, client.ObjectKey{Namespace: namespace, Name: t.Name()})
 		if err != nil {
@@ -116,5 +108,22 @@ func confine(t *testing.T, s access.Settings) (rt *manager.Runtime, in func(name
 		}
 		t.Cleanup(leave)
 		return inside
+	}
+}
+
+// start runs an operator until the test ends, and returns when its cache can be read.
+func start(t *testing.T, rt *manager.Runtime) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- rt.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	if !rt.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal("the cache is not filled")
 	}
 }
