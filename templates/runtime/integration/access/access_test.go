@@ -99,7 +99,7 @@ func confine(t *testing.T, s access.Settings) (rt *manager.Runtime, in func(name
 	set := tenant.New(ctx)
 	set.Put(tenant.Namespace{Name: north, UID: north})
 	set.Put(tenant.Namespace{Name: south, UID: south})
-	sandboxes := set.Sandboxes(tenant.Kind{Workers: 10, Cache: whole.GetClient(), Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}})
+	sandboxes := set.Sandboxes(tenant.Kind{Name: "widget", Workers: 10, Cache: whole.GetClient(), Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}})
 	start(t, whole)
 	return rt, func(namespace string) context.Context {
 		inside, leave, err := sandboxes.Enter(ctx, client.ObjectKey{Namespace: namespace, Name: t.Name()})

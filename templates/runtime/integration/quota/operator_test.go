@@ -94,7 +94,7 @@ func (o *operator) setUp() error {
 		return err
 	}
 	o.sandboxes = o.tenants.Sandboxes(tenant.Kind{
-		GroupVersionKind: runtimetest.GroupVersion.WithKind("Widget"), Workers: 1,
+		Name: "widget", Workers: 1,
 		Cache: rt.GetClient(), Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{},
 	})
 	return loop.Register(rt, chain.Wrap(loop.Reconcile, o.sandboxes.Gate, rt.Election().Gate(loop.Observe), loop.Budget),
