@@ -4,7 +4,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,9 +24,8 @@ func (s Settings) Confine(rt *manager.Runtime, groups ...string) (*manager.Runti
 	if err != nil {
 		return nil, err
 	}
-	if p.account != "" && rt.Settings().LeaderElection && rt.Settings().Leader.ServerFence {
-		return nil, errors.New("--tenant-service-account and --leader-elect-server-fence: a request cannot be made in the name of a tenant's account " +
-			"and of the operator's own; leave one of the two out")
+	if err := s.fits(rt.Settings()); err != nil {
+		return nil, err
 	}
 	c := &confined{}
 	narrowed := rt.Through(func(m ctrl.Manager) ctrl.Manager { c.Manager = m; return c })

@@ -3,6 +3,7 @@
 package access
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"example.com/fleet/internal/runtime/manager"
 	"example.com/fleet/internal/runtime/tenant"
 )
 
@@ -50,6 +52,15 @@ func (s Settings) Limit(o *ctrl.Options, tenants tenant.Settings) error {
 	o.Cache.DefaultNamespaces = map[string]cache.Config{}
 	for _, name := range append(named, shared...) {
 		o.Cache.DefaultNamespaces[name] = cache.Config{}
+	}
+	return nil
+}
+
+// fits tells why the settings cannot be kept beside those of the process.
+func (s Settings) fits(process manager.Settings) error {
+	if s.Account != "" && process.LeaderElection && process.Leader.ServerFence {
+		return errors.New("--tenant-service-account and --leader-elect-server-fence: a request cannot be made in the name of a tenant's account " +
+			"and of the operator's own; leave one of the two out")
 	}
 	return nil
 }

@@ -42,8 +42,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.account == "" {
 		return t.next.RoundTrip(r)
 	}
-	r = r.Clone(r.Context()) // a RoundTripper must not change what it is given
 	name, _ := tenant.Of(r.Context())
+	r = r.Clone(r.Context()) // a RoundTripper must not change what it is given
 	impersonate(r.Header, name, t.account)
 	return t.next.RoundTrip(r)
 }

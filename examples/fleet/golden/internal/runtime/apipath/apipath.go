@@ -30,7 +30,7 @@ func Parse(path, root string) Info {
 	default:
 		return Info{}
 	}
-	if len(s) > 2 && s[0] == "namespaces" && !(len(s) == 3 && ofNamespace(s[2])) {
+	if len(s) > 2 && s[0] == "namespaces" && (len(s) > 3 || !ofNamespace(s[2])) {
 		i.Namespace, s = s[1], s[2:]
 	}
 	i.Resource = s[0]

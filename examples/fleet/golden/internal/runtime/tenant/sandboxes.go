@@ -83,7 +83,7 @@ func (k *Sandboxes) Gate(next chain.Func) chain.Func {
 		if err != nil {
 			return chain.CutShort(err)
 		}
-		defer e.leave()
+		defer e.leave() //nolint:contextcheck // judges the sandbox's own context, which ends before ctx
 		return next(inside, req)
 	}
 }
