@@ -113,8 +113,9 @@ def serving(cluster: ControlPlane, folder: Path) -> Iterator[Api]:
         yield Api(f"https://127.0.0.1:{port}", authority, token, log)
 
 
-def lose_the_lease(cluster: ControlPlane) -> None:
-    """Have somebody else hold the operator's lease for an hour."""
+@contextmanager
+def lease_lost(cluster: ControlPlane) -> Iterator[None]:
+    """Have somebody else hold the operator's lease, for an hour at most."""
     spec = {"holderIdentity": "thief", "leaseDurationSeconds": 3600}
     kubectl(
         cluster,
@@ -125,14 +126,18 @@ def lose_the_lease(cluster: ControlPlane) -> None:
         "--type=merge",
         f"--patch={json.dumps({'spec': spec})}",
     )
+    try:
+        yield
+    finally:
+        kubectl(cluster, "delete", "lease", NAME, f"-n={namespace(NAME)}")
 
 
 def fuzz(cluster: ControlPlane, folder: Path, limit: str, phases: str) -> list[str]:
     """Fuzz up to ``limit`` while the operator leads, and then while it does not."""
     with serving(cluster, folder) as api:
         led = api.fuzz(limit, 200, 201, 202, 400, 404, 409, phases=phases)
-        lose_the_lease(cluster)
-        return [led, api.fuzz(limit, 200, 404, 503, phases=phases)]
+        with lease_lost(cluster):
+            return [led, api.fuzz(limit, 200, 404, 503, phases=phases)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
