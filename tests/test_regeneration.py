@@ -220,20 +220,29 @@ def test_tenancy_turned_on_and_off_again(project: Path) -> None:
     generate(project)
     settled(project, {path: own[path] for path in own if path != answers.name})
     changed = {path for path, text in tree(project).items() if before.get(path) != text}
-    assert {path for path in changed if not path.startswith(".ctxscaffold/")} == {
+    packages = ("access", "quota", "tenant")
+    elsewhere = (".ctxscaffold/", *(f"internal/runtime/{one}/" for one in packages))
+    assert {path for path in changed if not path.startswith(elsewhere)} == {
         ".copier-answers.yml",
+        "config/crd/bases/quotatemplates.tenancy.beacon.ctxscaffold.dev.yaml",
+        "config/crd/bases/tenantquotas.tenancy.beacon.ctxscaffold.dev.yaml",
+        "config/crd/kustomization.yaml",
+        "config/prometheus/dashboard.json",
+        "config/prometheus/rule.yaml",
+        "config/prometheus/tests/rules.yaml",
+        "config/prometheus/tests/rules_test.yaml",
         "config/rbac/role.yaml",
+        "config/samples/tenancy/quotatemplate.yaml",
+        "config/samples/tenancy/tenantquota.yaml",
         "internal/controller/beacon/zz_generated.reconciler.go",
         "internal/controller/beacon/zz_generated.reconciler_test.go",
         "internal/controller/beacon/zz_generated.tenancy_test.go",
         "internal/controller/zz_generated.setup.go",
+        "internal/tenancy/zz_generated.quota.go",
         "internal/tenancy/zz_generated.setup.go",
-    } | {
-        path
-        for path in changed
-        if path.startswith(("internal/runtime/access/", "internal/runtime/tenant/"))
     }
-    assert "internal/runtime/tenant/sandbox.go" in changed
+    for one in packages:
+        assert f"internal/runtime/{one}/doc.go" in changed
     role = (project / "config/rbac/role.yaml").read_text()
     assert "resources: [namespaces]\n    verbs: [get, list, watch]" in role
     assert list(check(project))[-1] == "go vet"
