@@ -158,9 +158,10 @@ func (e *entry) Value(key any) any {
 	return e.Fenced.Value(key)
 }
 
-// leave ends the work. It may be called more than once.
-func (e *entry) leave() {
-	outcome := cause.Classify(e, nil)
+// leave ends the work under inside, the context of the entry. It may be called more
+// than once.
+func (e *entry) leave(inside context.Context) {
+	outcome := cause.Classify(inside, nil)
 	e.cancel(nil)
 	if e.stop != nil {
 		e.stop()
