@@ -50,10 +50,11 @@ mutate: $(READY) ## remove each guard of the runtime in turn: its test must fail
 	$(BIN)/python -m tests.mutate
 
 .PHONY: bench
-bench: $(READY) ## beside the peers, in one run; writes docs/generation.md, runtime.md and observability-cost.md
+bench: $(READY) ## beside the peers, in one run; writes docs/generation.md, runtime.md, observability-cost.md and noisy-neighbour.md
 	$(BIN)/python -m benchmarks.generate --page docs/generation.md
 	$(BIN)/python -m benchmarks.runtime --page docs/runtime.md
 	$(BIN)/python -m benchmarks.observation --page docs/observability-cost.md
+	$(BIN)/python -m benchmarks.neighbours --page docs/noisy-neighbour.md
 
 .PHONY: soak
 soak: $(READY) ## what make test does once, many times over; writes docs/leadership.md

@@ -23,8 +23,11 @@ class Panel:
     curves: Mapping[str, Curve]
 
 
-def picture(panels: Sequence[Panel]) -> str:
-    """Return an SVG of the panels, one above the other, with one scale of time."""
+def picture(panels: Sequence[Panel], label: str) -> str:
+    """Return an SVG of the panels, one above the other, with one scale of time.
+
+    ``label`` is for those who do not see it.
+    """
     times = [
         ns for panel in panels for curve in panel.curves.values() for ns, _ in curve
     ]
@@ -32,7 +35,7 @@ def picture(panels: Sequence[Panel]) -> str:
     width, height = LEFT + WIDTH + RIGHT, TOP + PANEL * len(panels)
     body = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
-        ' aria-label="Distributions of the time for an operation">',
+        f' aria-label="{label}">',
         f"<style>{STYLE}</style>",
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         *_legend(list(panels[0].curves)),
@@ -63,8 +66,15 @@ class Scale:
                     yield tick
 
 
+def _time(ns: int) -> str:
+    for unit, name in ((10**9, "s"), (10**6, "ms")):
+        if ns >= unit:
+            return f"{ns // unit} {name}"
+    return f"{ns} ns"
+
+
 def _legend(names: Sequence[str]) -> Iterator[str]:
-    for number, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):
+    for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
         x = LEFT + 250 * number
         yield f'<line x1="{x}" x2="{x + 24}" y1="16" y2="16" stroke="{colour}" stroke-width="2"/>'
         yield f'<text x="{x + 30}" y="20">{name}</text>'
@@ -80,8 +90,8 @@ def _panel(top: int, panel: Panel, scale: Scale) -> Iterator[str]:
     for tick in scale.ticks():
         x = scale.x(tick)
         yield f'<line class="grid" x1="{x}" x2="{x}" y1="{bottom - HEIGHT}" y2="{bottom}"/>'
-        yield f'<text class="small" x="{x}" y="{bottom + 14}" text-anchor="middle">{tick} ns</text>'
-    for curve, colour in zip(panel.curves.values(), COLOURS, strict=True):
+        yield f'<text class="small" x="{x}" y="{bottom + 14}" text-anchor="middle">{_time(tick)}</text>'
+    for curve, colour in zip(panel.curves.values(), COLOURS, strict=False):
         points = " ".join(
             f"{scale.x(ns)},{bottom - HEIGHT * percent / 100:g}"
             for ns, percent in curve

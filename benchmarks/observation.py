@@ -101,7 +101,8 @@ def main() -> int:
     text = page(overhead, allocations, drawn.name, load)
     print(text)
     if options.page:
-        drawn.write_text(picture(panels(overhead)), "utf-8")
+        label = "Distributions of the time for an operation"
+        drawn.write_text(picture(panels(overhead), label), "utf-8")
         options.page.write_text(text, "utf-8")
     return 0
 

@@ -183,7 +183,7 @@ func run(t *testing.T, cfg *rest.Config, settings manager.Settings, u reconciler
 }
 
 // runWith is run with all of the registration given.
-func runWith(t *testing.T, cfg *rest.Config, settings manager.Settings, setup func(*manager.Runtime) error) *operator {
+func runWith(t testing.TB, cfg *rest.Config, settings manager.Settings, setup func(*manager.Runtime) error) *operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithValue(t.Context(), rootKey{}, "root"))
 	o := &operator{stop: stop, done: make(chan error, 1)}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
@@ -48,43 +49,49 @@ func (h *hanging) FinalizeKind(_ context.Context, w *widget) error {
 	return nil
 }
 
-// isolated starts an operator whose tenants are the namespaces with a label.
-func isolated(t *testing.T, h *hanging) (*tenant.Set, *tenant.Sandboxes) {
+// isolated starts an operator whose tenants are the namespaces with a label. It has more
+// sources than that of the sandboxes, and links in them.
+func isolated(t testing.TB, settings manager.Settings, workers int, u reconciler.Interface[*widget], sources []source.Source, links ...chain.Link) (*tenant.Set, *tenant.Sandboxes) {
+	t.Helper()
 	set := tenant.New(t.Context())
 	var sandboxes *tenant.Sandboxes
-	runWith(t, config, manager.Settings{}, func(rt *manager.Runtime) error {
+	runWith(t, config, settings, func(rt *manager.Runtime) error {
 		if err := set.Watch(rt, tenant.Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "yes"})}); err != nil {
 			return err
 		}
-		loop, err := reconciler.New(rt, kind(), h)
+		k := kind()
+		k.Workers = workers
+		loop, err := reconciler.New(rt, k, u)
 		if err != nil {
 			return err
 		}
 		sandboxes = set.Sandboxes(tenant.Kind{
-			Name: kind().Name, Workers: 1,
+			Name: k.Name, Workers: k.Workers,
 			Cache: rt.GetClient(), Object: &widget{}, List: &runtimetest.WidgetList{},
 		})
-		return loop.Register(rt, chain.Wrap(loop.Reconcile, sandboxes.Gate, rt.Election().Gate(loop.Observe), loop.Budget), sandboxes.Wakes())
+		return loop.Register(rt, wrap(rt, loop, append([]chain.Link{sandboxes.Gate}, links...)...), append(sources, sandboxes.Wakes())...)
 	})
 	return set, sandboxes
+}
+
+// label makes a namespace a tenant, with "yes", or makes it none, with null.
+func label(t testing.TB, c client.Client, namespace, value string) {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if err := c.Patch(t.Context(), ns, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"tenant":`+value+`}}}`))); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTheLifeOfATenant(t *testing.T) {
 	const name = "life-of-a-tenant"
 	h := &hanging{namespace: name, begun: make(chan *widget, 9), ended: make(chan error, 9), finalized: make(chan string, 9)}
-	set, sandboxes := isolated(t, h)
+	set, sandboxes := isolated(t, manager.Settings{}, 1, h, nil)
 	c := direct(t)
 	createNamespace(t, c, name)
 	w := &widget{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "w"}}
 	if err := c.Create(t.Context(), w); err != nil {
 		t.Fatal(err)
-	}
-	label := func(value string) {
-		t.Helper()
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := c.Patch(t.Context(), ns, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"tenant":`+value+`}}}`))); err != nil {
-			t.Fatal(err)
-		}
 	}
 	ends := func(want *cause.Cause, happens func()) {
 		t.Helper()
@@ -106,9 +113,9 @@ func TestTheLifeOfATenant(t *testing.T) {
 	if len(h.begun) != 0 {
 		t.Error("worked on in a namespace that is no tenant")
 	}
-	label(`"yes"`)
-	ends(cause.TenantGone, func() { label("null") })
-	label(`"yes"`)
+	label(t, c, name, `"yes"`)
+	ends(cause.TenantGone, func() { label(t, c, name, "null") })
+	label(t, c, name, `"yes"`)
 	ends(cause.TenantSuspended, func() { set.Restrict(name, tenant.Quota{Suspended: true}) })
 	set.Restrict(name, tenant.Quota{Limits: tenant.Limits{Concurrency: 1}})
 	ends(cause.TenantLimited, func() {
@@ -156,5 +163,5 @@ func TestTheLifeOfATenant(t *testing.T) {
 	if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "w"}}); err != nil {
 		t.Fatal(err)
 	}
-	ends(cause.TenantGone, func() { label("null") })
+	ends(cause.TenantGone, func() { label(t, c, name, "null") })
 }

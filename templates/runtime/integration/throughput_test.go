@@ -35,6 +35,7 @@ func work(_ context.Context, w *widget) error {
 type plain struct {
 	client.Client
 	events recorder.EventRecorder
+	work   user
 }
 
 func (p plain) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
@@ -43,7 +44,7 @@ func (p plain) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	before := w.DeepCopy()
-	if err := work(ctx, w); err != nil {
+	if err := p.work(ctx, w); err != nil {
 		return reconcile.Result{}, err
 	}
 	w.Status.ObservedGeneration = w.Generation
@@ -71,7 +72,7 @@ func startPlain(ctx context.Context, b *testing.B, namespace string) (stopped <-
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := ctrl.NewControllerManagedBy(mgr).For(&widget{}).Complete(plain{mgr.GetClient(), mgr.GetEventRecorder("widget")}); err != nil {
+	if err := ctrl.NewControllerManagedBy(mgr).For(&widget{}).Complete(plain{mgr.GetClient(), mgr.GetEventRecorder("widget"), work}); err != nil {
 		b.Fatal(err)
 	}
 	done := make(chan error, 1)
