@@ -87,7 +87,23 @@ func settle(t testing.TB, quiet, many int) *neighbours {
 		}
 		n.quiet = append(n.quiet, w)
 	}
+	t.Cleanup(func() { n.leave(t) })
 	return n
+}
+
+// leave deletes the objects, which other operators on this API server would work on.
+func (n *neighbours) leave(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if err := n.client.DeleteAllOf(ctx, &widget{}, client.InNamespace(n.noisy)); err != nil {
+		t.Error(err)
+	}
+	for _, w := range n.quiet {
+		if err := n.client.Delete(ctx, w); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // ReconcileKind implements the reconciler of both operators.

@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -44,7 +43,7 @@ func operate(name string) int {
 	ctx := ctrl.SetupSignalHandler()
 	told := confession{Totals: map[string]float64{}}
 	err := func() error {
-		cfg, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+		cfg, err := ctrl.GetConfig()
 		if err != nil {
 			return err
 		}
