@@ -18,7 +18,7 @@ import (
 type Call struct {
 	operation *Operation
 	begun     time.Duration // after epoch
-	span      trace.Span // nil unless it is recorded
+	span      trace.Span    // nil unless it is recorded
 
 	mu       sync.Mutex
 	ended    bool

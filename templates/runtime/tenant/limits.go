@@ -21,7 +21,8 @@ type Limits struct {
 	// the kind's own.
 	Budget time.Duration
 	// Calls is how many calls to the outside are begun per second, after as many
-	// at once, by all kinds together (see [Call]).
+	// at once, by all kinds together: each attempt of a budget.Operation, and what
+	// asks by budget.Admit.
 	Calls float64
 }
 

@@ -152,10 +152,20 @@ type entryKey struct{}
 
 // Value implements context.Context.
 func (e *entry) Value(key any) any {
-	if key == (entryKey{}) {
+	if key == (entryKey{}) || key == (budget.MeterKey{}) {
 		return e
 	}
 	return e.Fenced.Value(key)
+}
+
+// Of returns the namespace of the tenant that work under ctx is done for. It is
+// false outside of a sandbox.
+func Of(ctx context.Context) (namespace string, ok bool) {
+	e, ok := ctx.Value(entryKey{}).(*entry)
+	if !ok {
+		return "", false
+	}
+	return e.box.tenant.name, true
 }
 
 // leave ends the work under inside, the context of the entry. It may be called more

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,30 +234,33 @@ func TestCallsAreLimited(t *testing.T) {
 		defer leaveSibling()
 		other, leaveOther := f.work(t, "b", "x")
 		defer leaveOther()
-		for i, c := range []context.Context{ctx, sibling} {
-			if err := Call(c); err != nil {
-				t.Fatalf("call %d: %v", i, err)
-			}
-		}
-		err := Call(ctx)
-		if err == nil || !budget.Retryable(err) {
-			t.Fatalf("error %v", err)
-		}
-		for _, c := range []context.Context{other, t.Context()} {
-			if err := Call(c); err != nil {
-				t.Errorf("another's call: %v", err)
-			}
-		}
 		begin := time.Now()
-		calls := budget.Operation{Timeout: 10 * time.Second, Backoff: budget.Backoff{Attempts: 2, Base: time.Millisecond, Max: time.Millisecond}}
-		if err := calls.Do(ctx, Call); err != nil {
-			t.Error(err)
+		call := func(ctx context.Context) time.Duration {
+			t.Helper()
+			if err := budget.Admit(ctx); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(begin)
 		}
-		if took := time.Since(begin); took != 500*time.Millisecond {
-			t.Errorf("a turn after %s", took)
+		for i, c := range []context.Context{ctx, sibling, other, t.Context()} {
+			if at := call(c); at != 0 {
+				t.Errorf("call %d after %s", i, at)
+			}
 		}
+		if at := call(ctx); at != 500*time.Millisecond {
+			t.Errorf("a third call of two per second after %s", at)
+		}
+		if at := call(other); at != 500*time.Millisecond {
+			t.Errorf("another's call after %s", at)
+		}
+		hasty, release := context.WithTimeout(ctx, 400*time.Millisecond)
+		defer release()
+		if err := budget.Admit(hasty); !budget.Retryable(err) || !strings.Contains(err.Error(), "tenant a may make 2 calls per second") {
+			t.Errorf("no time for a turn: %v", err)
+		}
+		time.Sleep(time.Second) // after which there are turns
 		f.Forget("a")
-		if err := Call(ctx); !errors.Is(err, cause.TenantGone) {
+		if err := budget.Admit(ctx); !errors.Is(err, cause.TenantGone) {
 			t.Errorf("a call of a tenant that is gone: %v", err)
 		}
 	})
