@@ -200,7 +200,7 @@ func (e *entry) vacate() bool {
 		b.newest = e.older
 	}
 	b.release(1)
-	if e.again && b.tenant.phase != gone && b.tenant.refuses() != cause.TenantSuspended {
+	if e.again && !b.tenant.rests() {
 		b.rejoin(e.name)
 	}
 	b.queueUp()

@@ -55,6 +55,7 @@ func TestWorkEndsWithItsCause(t *testing.T) {
 		"terminating": {func(s *Set) { s.Put(Namespace{Name: "a", UID: "uid-of-a", Terminating: true}) }, cause.TenantGone},
 		"replaced":    {func(s *Set) { s.Put(Namespace{Name: "a", UID: "another"}) }, cause.TenantGone},
 		"suspended":   {func(s *Set) { s.Restrict("a", Quota{Suspended: true}) }, cause.TenantSuspended},
+		"excluded":    {func(s *Set) { s.Restrict("a", Quota{Excluded: true}) }, cause.TenantGone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -281,7 +282,7 @@ func (objects) Get(_ context.Context, k client.ObjectKey, o client.Object, _ ...
 }
 
 func TestANamespaceThatIsDeletedWaitsForFinalizers(t *testing.T) {
-	for name, quota := range map[string]Quota{"": {}, "suspended": {Suspended: true}} {
+	for name, quota := range map[string]Quota{"": {}, "suspended": {Suspended: true}, "excluded": {Excluded: true}} {
 		t.Run(name, func(t *testing.T) {
 			f := build(t, 4, "a")
 			f.kind.Cache = objects{}

@@ -1,12 +1,15 @@
 package tenant
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 )
 
 func TestSettingsSayWhichNamespacesAreTenants(t *testing.T) {
@@ -70,6 +73,34 @@ func TestSettingsThatSayNothingAreRefused(t *testing.T) {
 				t.Errorf("%+v: error %q does not say %q", test.settings, err, want)
 			}
 		}
+	}
+}
+
+// Where a quota is required, it makes a tenant.
+func TestAQuotaMayBeRequired(t *testing.T) {
+	f := build(t, 4)
+	Settings{RequireQuota: true}.require(f.Set)
+	f.Put(Namespace{Name: "a", UID: "uid-of-a"})
+	refused := func() {
+		t.Helper()
+		if _, _, err := f.Enter(t.Context(), key("a", "x")); !errors.Is(err, cause.TenantGone) {
+			t.Errorf("error %v", err)
+		}
+	}
+	refused()
+	if len(f.arrived) != 0 {
+		t.Error("objects of what is no tenant are enqueued")
+	}
+	f.Restrict("a", Quota{})
+	if len(f.arrived) != 1 {
+		t.Error("objects of a tenant are not enqueued")
+	}
+	_, leave := f.work(t, "a", "x")
+	leave()
+	f.Release("a")
+	refused()
+	if len(f.quotas) != 0 {
+		t.Errorf("%d quotas are kept of namespaces that have none", len(f.quotas))
 	}
 }
 

@@ -47,9 +47,19 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 }
 
 // Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
-// selects, and is not being deleted.
+// selects, is not being deleted, and is not excluded.
 func (s *Set) Selects(namespace metav1.Object) bool {
-	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace)
+	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace) && !s.excludes(namespace.GetName())
+}
+
+func (s *Set) excludes(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.quotas[name]
+	if q == nil {
+		q = s.free
+	}
+	return q.Excluded
 }
 
 // Expect has f called with each selected namespace before it becomes a tenant, and with

@@ -167,11 +167,12 @@ func TestANamespaceIsExpectedBeforeItIsATenant(t *testing.T) {
 
 func TestWhatTheSetSelects(t *testing.T) {
 	s := New(t.Context())
-	s.selection = Selection{Names: []string{"a"}}
+	s.selection = Selection{Names: []string{"a", "excluded"}}
+	s.Restrict("excluded", Quota{Excluded: true})
 	for _, test := range []struct {
 		*metav1.PartialObjectMetadata
 		want bool
-	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("a", "deleted"), false}} {
+	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("excluded"), false}, {namespace("a", "deleted"), false}} {
 		if got := s.Selects(test); got != test.want {
 			t.Errorf("%s, deleted %v: %t", test.Name, test.DeletionTimestamp, got)
 		}

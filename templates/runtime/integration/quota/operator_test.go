@@ -13,7 +13,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -27,8 +26,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
 
-// operator is a running operator whose tenants are the namespaces with the label
-// tenant=yes, and which notes what it works on.
+// operator is a running operator that notes what it works on.
 type operator struct {
 	runtime   *manager.Runtime
 	tenants   *tenant.Set
@@ -53,8 +51,15 @@ func (o *operator) passes(namespace string) int {
 	return o.worked[namespace]
 }
 
-// start runs an operator until the test ends.
+// start runs an operator until the test ends. Its tenants are the namespaces with the
+// label tenant=yes.
 func start(t *testing.T, cfg *rest.Config, settings manager.Settings) *operator {
+	t.Helper()
+	return startWith(t, cfg, settings, tenant.Settings{Selector: "tenant=yes"})
+}
+
+// startWith is start with the tenants given.
+func startWith(t *testing.T, cfg *rest.Config, settings manager.Settings, which tenant.Settings) *operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
@@ -65,7 +70,11 @@ func start(t *testing.T, cfg *rest.Config, settings manager.Settings) *operator 
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &operator{runtime: rt, tenants: tenant.New(ctx), worked: map[string]int{}}
+	tenants, err := which.Follow(ctx, rt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &operator{runtime: rt, tenants: tenants, worked: map[string]int{}}
 	if err := o.setUp(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +92,6 @@ func start(t *testing.T, cfg *rest.Config, settings manager.Settings) *operator 
 // setUp does what the emitted SetupAll does.
 func (o *operator) setUp() error {
 	rt := o.runtime
-	if err := o.tenants.Watch(rt, tenant.Selection{Selector: labels.SelectorFromSet(labels.Set{"tenant": "yes"})}); err != nil {
-		return err
-	}
 	if err := quota.Setup(rt, o.tenants, group); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package quota_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -28,6 +29,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
 
 const widgets = "widgets.test.ctxscaffold.dev"
@@ -422,6 +424,62 @@ func TestNoTenantIsWorkedForBeforeItsLimitsAreKnown(t *testing.T) {
 	}
 	patch(t, q, map[string]any{"spec": map[string]any{"suspended": false}})
 	worked(t, o, suspended)
+}
+
+// TestOnlyBoundedNamespacesAreTenants gives and takes bounds in each of the ways there are,
+// where they make a tenant.
+func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
+	const name = "required"
+	makeNamespace(t, name, "tenant=yes")
+	c := direct(t)
+	if err := c.Create(t.Context(), widget(name, "w-")); err != nil {
+		t.Fatal(err)
+	}
+	template(t, "required", "bound", 0, 9)
+	o := startWith(t, config, manager.Settings{}, tenant.Settings{Selector: "tenant=yes", RequireQuota: true})
+	enters := func(what string, want error) {
+		t.Helper()
+		eventually(t, what, func() string {
+			_, leave, err := o.sandboxes.Enter(t.Context(), client.ObjectKey{Namespace: name, Name: "x"})
+			if err == nil {
+				leave()
+			}
+			if !errors.Is(err, want) {
+				return fmt.Sprint(err)
+			}
+			return ""
+		})
+	}
+	comes := func(what string, happens func()) {
+		t.Helper()
+		before := o.passes(name)
+		happens()
+		enters(what, nil)
+		eventually(t, what, func() string {
+			if o.passes(name) == before {
+				return "no work"
+			}
+			return ""
+		})
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	label := func(value any) {
+		patch(t, namespace, map[string]any{"metadata": map[string]any{"labels": map[string]any{"bound": value}}})
+	}
+
+	enters("without bounds", cause.TenantGone)
+	if o.passes(name) > 0 {
+		t.Error("worked for what is no tenant")
+	}
+	var q *quota.TenantQuota
+	comes("with a quota of its own, which bounds nothing", func() { q = bound(t, name, quota.Bounds{}) })
+	if err := c.Delete(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	enters("when that is deleted", cause.TenantGone)
+	comes("when a template selects it", func() { label("yes") })
+	label(nil)
+	enters("when none does any more", cause.TenantGone)
 }
 
 // worked waits until an operator has worked in a namespace.
