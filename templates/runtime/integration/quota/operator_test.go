@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
@@ -64,7 +65,7 @@ func startWith(t *testing.T, cfg *rest.Config, settings manager.Settings, which 
 	ctx, stop := context.WithCancel(t.Context())
 	settings.MetricsBindAddress, settings.ProbeBindAddress = "0", "0"
 	rt, err := manager.New(ctx, cfg, manager.Options{
-		Scheme: scheme(t), Settings: settings,
+		Scheme: cluster.Scheme(), Settings: settings,
 		Configure: func(o *ctrl.Options) { o.Controller.SkipNameValidation = new(true) },
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func startWith(t *testing.T, cfg *rest.Config, settings manager.Settings, which 
 // setUp does what the emitted SetupAll does.
 func (o *operator) setUp() error {
 	rt := o.runtime
-	if err := quota.Setup(rt, o.tenants, group); err != nil {
+	if err := quota.Setup(rt, o.tenants, cluster.Group); err != nil {
 		return err
 	}
 	loop, err := reconciler.New(rt, reconciler.Kind[*runtimetest.Widget]{Name: "widget", New: func() *runtimetest.Widget { return &runtimetest.Widget{} }}, o)
@@ -166,7 +167,7 @@ func race(t *testing.T, namespace string) tally {
 	for i := range results {
 		both.Go(func() {
 			process := exec.Command(os.Args[0])
-			process.Env = append(os.Environ(), asCreator+"="+namespace, "KUBECONFIG="+kubeconfigFile)
+			process.Env = append(os.Environ(), asCreator+"="+namespace, "KUBECONFIG="+plane.Kubeconfig)
 			process.Stderr = os.Stderr
 			output, err := process.Output()
 			if err != nil {

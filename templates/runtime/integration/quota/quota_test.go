@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
@@ -38,7 +39,7 @@ const widgets = "widgets.test.ctxscaffold.dev"
 func bound(t *testing.T, name string, bounds quota.Bounds) *quota.TenantQuota {
 	t.Helper()
 	q := &quota.TenantQuota{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: quota.TenantQuotaSpec{Bounds: bounds}}
-	if err := direct(t).Create(t.Context(), q); err != nil {
+	if err := plane.Client(t).Create(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
 	return q
@@ -50,7 +51,7 @@ func template(t *testing.T, name, label string, priority int32, count int64) *qu
 	q := &quota.Template{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: quota.TemplateSpec{
 		NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{label: "yes"}}, Priority: priority, Bounds: objects(count),
 	}}
-	if err := direct(t).Create(t.Context(), q); err != nil {
+	if err := plane.Client(t).Create(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
 	return q
@@ -63,7 +64,7 @@ func objects(count int64) quota.Bounds {
 // condition returns a condition as status, reason and message.
 func condition(t *testing.T, q *quota.TenantQuota, name string) string {
 	t.Helper()
-	if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
+	if err := plane.Client(t).Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
 		t.Fatal(err)
 	}
 	c := apimeta.FindStatusCondition(q.Status.Conditions, name)
@@ -76,7 +77,7 @@ func condition(t *testing.T, q *quota.TenantQuota, name string) string {
 // says waits until a condition is as wanted.
 func says(t *testing.T, q *quota.TenantQuota, name, want string) {
 	t.Helper()
-	eventually(t, name, func() string {
+	cluster.Eventually(t, name, func() string {
 		if got := condition(t, q, name); got != want {
 			return fmt.Sprintf("%q, want %q", got, want)
 		}
@@ -87,9 +88,9 @@ func says(t *testing.T, q *quota.TenantQuota, name, want string) {
 // keeps waits until the API server keeps a tenant to a number of widgets, -1 for none.
 func keeps(t *testing.T, namespace string, want int64) {
 	t.Helper()
-	eventually(t, "the quota of "+namespace, func() string {
+	cluster.Eventually(t, "the quota of "+namespace, func() string {
 		stored := &corev1.ResourceQuota{}
-		err := direct(t).Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: quota.Name(group)}, stored)
+		err := plane.Client(t).Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: quota.Name(cluster.Group)}, stored)
 		if apierrors.IsNotFound(err) && want < 0 {
 			return ""
 		}
@@ -132,7 +133,7 @@ func gauge(m *dto.Metric) float64 { return m.GetGauge().GetValue() }
 func events(t *testing.T, q *quota.TenantQuota) map[string]string {
 	t.Helper()
 	list := &eventsv1.EventList{}
-	if err := direct(t).List(t.Context(), list); err != nil {
+	if err := plane.Client(t).List(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
@@ -148,9 +149,9 @@ func events(t *testing.T, q *quota.TenantQuota) map[string]string {
 // seven, while two replicas of the operator run.
 func TestTheQuotaIsExact(t *testing.T) {
 	const name, most = "exact", 7
-	start(t, config, electing(name))
-	start(t, config, electing(name))
-	makeNamespace(t, name, "tenant=yes")
+	start(t, plane.Config, electing(name))
+	start(t, plane.Config, electing(name))
+	plane.MakeNamespace(t, name, "tenant=yes")
 	q := bound(t, name, objects(most))
 	says(t, q, quota.ConditionWithinQuota, "True WithinQuota: 0 of 7 "+widgets)
 	says(t, q, reconciler.ConditionReady, "True Reconciled: ")
@@ -159,7 +160,7 @@ func TestTheQuotaIsExact(t *testing.T) {
 	if got.Created != most || len(got.Refused) != 2*each-most || len(got.Other) > 0 {
 		t.Errorf("%d created, %d refused, others %q", got.Created, len(got.Refused), got.Other)
 	}
-	numbers := fmt.Sprintf("exceeded quota: %s, requested: count/%s=1, used: count/%s=7, limited: count/%s=7", quota.Name(group), widgets, widgets, widgets)
+	numbers := fmt.Sprintf("exceeded quota: %s, requested: count/%s=1, used: count/%s=7, limited: count/%s=7", quota.Name(cluster.Group), widgets, widgets, widgets)
 	for _, message := range got.Refused {
 		if !strings.Contains(message, numbers) {
 			t.Errorf("refused with %q, want %q in it", message, numbers)
@@ -171,19 +172,19 @@ func TestTheQuotaIsExact(t *testing.T) {
 		t.Errorf("status %+v", q.Status)
 	}
 	list := &runtimetest.WidgetList{}
-	if err := direct(t).List(t.Context(), list, client.InNamespace(name)); err != nil {
+	if err := plane.Client(t).List(t.Context(), list, client.InNamespace(name)); err != nil {
 		t.Fatal(err)
 	}
 	if len(list.Items) != most {
 		t.Errorf("%d widgets", len(list.Items))
 	}
-	eventually(t, "the metric", func() string {
+	cluster.Eventually(t, "the metric", func() string {
 		if got := shows(t, name); got != "map["+widgets+" hard:7 "+widgets+" used:7]" {
 			return got
 		}
 		return ""
 	})
-	eventually(t, "the event", func() string {
+	cluster.Eventually(t, "the event", func() string {
 		found := events(t, q)
 		if found[quota.ReasonQuotaReached] != "Warning no more can be created: 7 of 7 "+widgets {
 			return fmt.Sprint(found)
@@ -191,21 +192,21 @@ func TestTheQuotaIsExact(t *testing.T) {
 		return ""
 	})
 
-	patch(t, q, map[string]any{"spec": objects(5)})
+	plane.Patch(t, q, map[string]any{"spec": objects(5)})
 	says(t, q, quota.ConditionWithinQuota, "False QuotaExceeded: more than there may be: 7 of 5 "+widgets)
-	patch(t, q, map[string]any{"spec": objects(most)})
+	plane.Patch(t, q, map[string]any{"spec": objects(most)})
 	for i := range 2 {
-		if err := direct(t).Delete(t.Context(), &list.Items[i]); err != nil {
+		if err := plane.Client(t).Delete(t.Context(), &list.Items[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	says(t, q, quota.ConditionWithinQuota, "True WithinQuota: 5 of 7 "+widgets)
 	for range 2 {
-		if err := direct(t).Create(t.Context(), widget(name, "again-")); err != nil {
+		if err := plane.Client(t).Create(t.Context(), widget(name, "again-")); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := direct(t).Create(t.Context(), widget(name, "over-")); !apierrors.IsForbidden(err) {
+	if err := plane.Client(t).Create(t.Context(), widget(name, "over-")); !apierrors.IsForbidden(err) {
 		t.Errorf("one over: %v", err)
 	}
 	says(t, q, quota.ConditionWithinQuota, "False QuotaReached: no more can be created: 7 of 7 "+widgets)
@@ -214,33 +215,33 @@ func TestTheQuotaIsExact(t *testing.T) {
 // TestTheResourceQuotaIsKept follows it through what may happen to it.
 func TestTheResourceQuotaIsKept(t *testing.T) {
 	const name = "kept"
-	start(t, config, manager.Settings{})
-	makeNamespace(t, name, "tenant=yes", "kept-small=yes", "kept-large=yes")
+	start(t, plane.Config, manager.Settings{})
+	plane.MakeNamespace(t, name, "tenant=yes", "kept-small=yes", "kept-large=yes")
 	keeps(t, name, -1)
 	small := template(t, "kept-small", "kept-small", 1, 1)
 	keeps(t, name, 1)
 	large := template(t, "kept-large", "kept-large", 2, 2)
 	keeps(t, name, 2)
-	patch(t, small, map[string]any{"spec": map[string]any{"priority": 2}})
+	plane.Patch(t, small, map[string]any{"spec": map[string]any{"priority": 2}})
 	keeps(t, name, 2) // the first by name
-	patch(t, small, map[string]any{"spec": map[string]any{"priority": 3}})
+	plane.Patch(t, small, map[string]any{"spec": map[string]any{"priority": 3}})
 	keeps(t, name, 1)
 	q := bound(t, name, objects(3))
 	keeps(t, name, 3)
 
-	c := direct(t)
-	stored := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: quota.Name(group)}}
-	patch(t, stored, map[string]any{"spec": map[string]any{"hard": map[string]string{"count/" + widgets: "100"}}})
+	c := plane.Client(t)
+	stored := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: quota.Name(cluster.Group)}}
+	plane.Patch(t, stored, map[string]any{"spec": map[string]any{"hard": map[string]string{"count/" + widgets: "100"}}})
 	keeps(t, name, 3)
 	if err := c.Delete(t.Context(), stored); err != nil {
 		t.Fatal(err)
 	}
 	keeps(t, name, 3)
 
-	patch(t, q, map[string]any{"spec": map[string]any{"objects": nil}})
+	plane.Patch(t, q, map[string]any{"spec": map[string]any{"objects": nil}})
 	keeps(t, name, -1)
 	says(t, q, quota.ConditionWithinQuota, "True WithinQuota: objects are not counted")
-	patch(t, q, map[string]any{"spec": objects(4)})
+	plane.Patch(t, q, map[string]any{"spec": objects(4)})
 	keeps(t, name, 4)
 	if err := c.Delete(t.Context(), q); err != nil {
 		t.Fatal(err)
@@ -248,13 +249,13 @@ func TestTheResourceQuotaIsKept(t *testing.T) {
 	keeps(t, name, 1) // the template's
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	label := func(name string, value any) {
-		patch(t, ns, map[string]any{"metadata": map[string]any{"labels": map[string]any{name: value}}})
+		plane.Patch(t, ns, map[string]any{"metadata": map[string]any{"labels": map[string]any{name: value}}})
 	}
 	label("kept-small", nil)
 	keeps(t, name, 2)
 	label("tenant", "no")
 	keeps(t, name, -1)
-	eventually(t, "the end of the metric", func() string {
+	cluster.Eventually(t, "the end of the metric", func() string {
 		if got := shows(t, name); got != "map[]" {
 			return got
 		}
@@ -279,19 +280,19 @@ func TestTheResourceQuotaIsKept(t *testing.T) {
 // scope cannot be changed.
 func TestAScopedQuotaIsReplaced(t *testing.T) {
 	const name = "scoped"
-	makeNamespace(t, name, "tenant=yes")
+	plane.MakeNamespace(t, name, "tenant=yes")
 	foreign := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: quota.Name(group)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: quota.Name(cluster.Group)},
 		Spec: corev1.ResourceQuotaSpec{
 			Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeTerminating},
 			Hard:   corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")},
 		},
 	}
-	if err := direct(t).Create(t.Context(), foreign); err != nil {
+	if err := plane.Client(t).Create(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
 	bound(t, name, objects(3))
-	start(t, config, manager.Settings{})
+	start(t, plane.Config, manager.Settings{})
 	keeps(t, name, 3)
 }
 
@@ -299,15 +300,15 @@ func TestAScopedQuotaIsReplaced(t *testing.T) {
 // which was behind: nothing but the status has changed since.
 func TestAStatusThatIsWrongIsPutRight(t *testing.T) {
 	const name = "wrong"
-	makeNamespace(t, name, "tenant=yes")
+	plane.MakeNamespace(t, name, "tenant=yes")
 	q := bound(t, name, objects(3))
-	start(t, config, manager.Settings{})
+	start(t, plane.Config, manager.Settings{})
 	says(t, q, reconciler.ConditionReady, "True Reconciled: ")
-	if err := direct(t).Status().Patch(t.Context(), q, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"used":{"`+widgets+`":2}}}`))); err != nil {
+	if err := plane.Client(t).Status().Patch(t.Context(), q, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"used":{"`+widgets+`":2}}}`))); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the count", func() string {
-		if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
+	cluster.Eventually(t, "the count", func() string {
+		if err := plane.Client(t).Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
 			return err.Error()
 		}
 		if !maps.Equal(q.Status.Used, map[string]int64{widgets: 0}) {
@@ -319,7 +320,7 @@ func TestAStatusThatIsWrongIsPutRight(t *testing.T) {
 
 // TestTheAPIServerRefusesWhatCannotBeMeant is about the schemas of the CRDs.
 func TestTheAPIServerRefusesWhatCannotBeMeant(t *testing.T) {
-	c := client.NewDryRunClient(direct(t))
+	c := client.NewDryRunClient(plane.Client(t))
 	quantity := func(text string) quota.Bounds {
 		return quota.Bounds{Limits: quota.Limits{CallsPerSecond: resource.MustParse(text)}}
 	}
@@ -346,15 +347,15 @@ func TestTheAPIServerRefusesWhatCannotBeMeant(t *testing.T) {
 }
 
 func TestATemplateThatSelectsNothingSaysSo(t *testing.T) {
-	start(t, config, manager.Settings{})
+	start(t, plane.Config, manager.Settings{})
 	q := &quota.Template{ObjectMeta: metav1.ObjectMeta{Name: "odd"}, Spec: quota.TemplateSpec{
 		NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{"not a label": "x"}},
 	}}
-	c := direct(t)
+	c := plane.Client(t)
 	if err := c.Create(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the condition", func() string {
+	cluster.Eventually(t, "the condition", func() string {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
 			return err.Error()
 		}
@@ -390,20 +391,20 @@ func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestNoTenantIsWorkedForBeforeItsLimitsAreKnown(t *testing.T) {
 	const suspended, other = "known-a", "known-b"
 	for _, name := range []string{suspended, other} {
-		makeNamespace(t, name, "tenant=yes")
-		if err := direct(t).Create(t.Context(), widget(name, "w-")); err != nil {
+		plane.MakeNamespace(t, name, "tenant=yes")
+		if err := plane.Client(t).Create(t.Context(), widget(name, "w-")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	q := bound(t, suspended, quota.Bounds{Suspended: true})
 	s := &slow{held: make(chan struct{})}
-	cfg := rest.CopyConfig(config)
+	cfg := rest.CopyConfig(plane.Config)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		s.RoundTripper = next
 		return s
 	})
 	o := start(t, cfg, manager.Settings{})
-	eventually(t, "the request", func() string {
+	cluster.Eventually(t, "the request", func() string {
 		if !s.asked.Load() {
 			return "not made"
 		}
@@ -422,7 +423,7 @@ func TestNoTenantIsWorkedForBeforeItsLimitsAreKnown(t *testing.T) {
 	if o.passes(suspended) > 0 {
 		t.Error("worked for a suspended tenant")
 	}
-	patch(t, q, map[string]any{"spec": map[string]any{"suspended": false}})
+	plane.Patch(t, q, map[string]any{"spec": map[string]any{"suspended": false}})
 	worked(t, o, suspended)
 }
 
@@ -485,7 +486,7 @@ func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
 // worked waits until an operator has worked in a namespace.
 func worked(t *testing.T, o *operator, namespace string) {
 	t.Helper()
-	eventually(t, "work in "+namespace, func() string {
+	cluster.Eventually(t, "work in "+namespace, func() string {
 		if o.passes(namespace) == 0 {
 			return "none"
 		}
@@ -498,8 +499,8 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	const suspended, other = "gained-a", "gained-b"
 	template(t, "gained", "gained", 0, 9)
 	for _, name := range []string{suspended, other} {
-		makeNamespace(t, name, "tenant=yes", "gained=yes")
-		if err := direct(t).Create(t.Context(), widget(name, "w-")); err != nil {
+		plane.MakeNamespace(t, name, "tenant=yes", "gained=yes")
+		if err := plane.Client(t).Create(t.Context(), widget(name, "w-")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -508,11 +509,11 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "gained"},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &thief, LeaseDurationSeconds: &seconds, RenewTime: &now, AcquireTime: &now},
 	}
-	c := direct(t)
+	c := plane.Client(t)
 	if err := c.Create(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
-	o := start(t, config, electing("gained"))
+	o := start(t, plane.Config, electing("gained"))
 	enter := func(namespace string) string {
 		_, leave, err := o.sandboxes.Enter(t.Context(), client.ObjectKey{Namespace: namespace, Name: "x"})
 		if err != nil {
@@ -521,9 +522,9 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 		leave()
 		return ""
 	}
-	eventually(t, "a tenant", func() string { return enter(suspended) })
+	cluster.Eventually(t, "a tenant", func() string { return enter(suspended) })
 	q := bound(t, suspended, quota.Bounds{Suspended: true})
-	eventually(t, "its suspension", func() string {
+	cluster.Eventually(t, "its suspension", func() string {
 		if got := enter(suspended); got != cause.TenantSuspended.Error() {
 			return got
 		}

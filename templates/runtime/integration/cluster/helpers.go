@@ -1,0 +1,64 @@
+package cluster
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Client returns an administrator's client, without a cache.
+func (c *Cluster) Client(t testing.TB) client.Client {
+	t.Helper()
+	direct, err := client.New(c.Config, client.Options{Scheme: Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return direct
+}
+
+// MakeNamespace makes a namespace, with labels given as name=value.
+func (c *Cluster) MakeNamespace(t testing.TB, name string, labels ...string) {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{}}}
+	for _, label := range labels {
+		k, v, _ := strings.Cut(label, "=")
+		ns.Labels[k] = v
+	}
+	if err := c.Client(t).Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Patch changes an object.
+func (c *Cluster) Patch(t testing.TB, obj client.Object, change any) {
+	t.Helper()
+	text, err := json.Marshal(change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Client(t).Patch(t.Context(), obj, client.RawPatch("application/merge-patch+json", text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually waits until what holds: wrong returns what is not right yet, which is empty
+// then.
+func Eventually(t testing.TB, what string, wrong func() string) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		fault := wrong()
+		if fault == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in 30s: %s", what, fault)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
