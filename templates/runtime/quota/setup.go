@@ -42,7 +42,7 @@ func Setup(rt *manager.Runtime, tenants *tenant.Set, group string) error {
 }
 
 // Name is the name of the v1.ResourceQuota that is kept in a tenant's namespace.
-func Name(group string) string { return "ctxscaffold-tenant." + group }
+func Name(group string) string { return tenant.BoundsPrefix + group }
 
 func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 	loop, err := reconciler.New(rt, reconciler.Kind[*TenantQuota]{

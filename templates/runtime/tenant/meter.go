@@ -8,10 +8,13 @@ import (
 )
 
 // Admit implements budget.Meter: it lets the tenant have as many calls to the outside as
-// it may. It fails with the cause if the work under ctx has been ended.
+// it may. It fails with the cause if the work under ctx has been ended, or must have.
 func (e *entry) Admit(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err := e.over(); err != nil {
+		return err
 	}
 	t := e.box.tenant
 	e.box.kind.set.mu.Lock()

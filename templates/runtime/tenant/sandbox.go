@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -145,7 +146,7 @@ type entry struct {
 	older  *entry
 	newer  *entry
 	again  bool // was ended to begin anew
-	left   bool
+	left   atomic.Bool
 }
 
 type entryKey struct{}
@@ -186,10 +187,9 @@ func (e *entry) vacate() bool {
 	b := e.box
 	b.kind.set.mu.Lock()
 	defer b.kind.set.mu.Unlock()
-	if e.left {
+	if e.left.Swap(true) {
 		return false
 	}
-	e.left = true
 	defer func() { e.older, e.newer = nil, nil }() // a context that is kept keeps no others
 	if e.older != nil {
 		e.older.newer = e.newer

@@ -45,6 +45,39 @@ func TestWorkIsAChildOfTheReconcile(t *testing.T) {
 	}
 }
 
+func TestTheEndOfWorkIsToldAlsoWhereItDoesNotReach(t *testing.T) {
+	f := build(t, 8, "a", "b", "c")
+	if err := Over(t.Context()); err != nil {
+		t.Errorf("outside: %v", err)
+	}
+	left, leave := f.work(t, "a", "x")
+	running, leaveRunning := f.work(t, "b", "x")
+	defer leaveRunning()
+	other, leaveOther := f.work(t, "c", "x")
+	defer leaveOther()
+	for _, ctx := range []context.Context{left, running, other} {
+		if err := errors.Join(Over(context.WithoutCancel(ctx)), budget.Admit(context.WithoutCancel(ctx))); err != nil {
+			t.Errorf("under way: %v", err)
+		}
+	}
+	leave()
+	f.Restrict("b", Quota{Suspended: true})
+	f.Forget("a")
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want error
+	}{
+		"left": {left, ErrOver}, "suspended": {running, cause.TenantSuspended}, "of another tenant": {other, nil},
+	} {
+		if err := Over(context.WithoutCancel(test.ctx)); err != test.want {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		if err := budget.Admit(context.WithoutCancel(test.ctx)); err != test.want {
+			t.Errorf("%s, a call: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
 func TestWorkEndsWithItsCause(t *testing.T) {
 	for name, test := range map[string]struct {
 		happens func(*Set)

@@ -12,6 +12,10 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 )
 
+// BoundsPrefix begins the names of what bounds a tenant and is in its namespace. It is not
+// for the work for the tenant to change.
+const BoundsPrefix = "ctxscaffold-tenant."
+
 // Set is the tenants of an operator. It is safe for use by many goroutines. One
 // mutex guards all of it and of its sandboxes, as nothing is done under it that
 // takes longer than to cancel contexts.

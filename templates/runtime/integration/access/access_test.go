@@ -1,6 +1,7 @@
 //go:build integration
 
-// Package access_test tries, on a real API server, to get out of a tenant's namespace.
+// Package access_test tries, on a real control plane, to get out of a tenant's namespace
+// and beyond a tenant's bounds.
 package access_test
 
 import (
@@ -14,15 +15,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/access"
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
 
 const (
@@ -31,21 +28,23 @@ const (
 	shared = "shared"
 )
 
-var config *rest.Config
+// plane is what the tests run on.
+var plane *cluster.Cluster
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	server := &envtest.Environment{CRDDirectoryPaths: []string{"../testdata"}, ErrorIfCRDPathMissing: true}
 	var err error
-	if config, err = server.Start(); err == nil {
-		err = fill(context.Background())
+	plane, err = cluster.Start(context.Background(), "namespace-controller", "resourcequota-controller", "garbage-collector-controller", "clusterrole-aggregation-controller")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	code := 1
-	if err == nil {
+	if err = fill(context.Background()); err == nil {
 		code = m.Run()
 	}
-	if err := errors.Join(err, server.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, "API server:", err)
+	if err := errors.Join(err, plane.Stop()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
@@ -53,13 +52,17 @@ func TestMain(m *testing.M) {
 
 // fill makes the namespaces, with an object of each kind in each.
 func fill(ctx context.Context) error {
-	c, err := client.New(config, client.Options{Scheme: runtimetest.Scheme()})
+	c, err := client.New(plane.Config, client.Options{Scheme: cluster.Scheme()})
 	if err != nil {
 		return err
 	}
 	for _, ns := range []string{north, south, shared} {
+		labels := map[string]string{"tenant": "yes"}
+		if ns == shared {
+			labels = nil
+		}
 		for _, o := range []client.Object{
-			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}},
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: labels}},
 			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "there"}},
 			&runtimetest.Widget{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "there"}},
 		} {
@@ -79,51 +82,4 @@ func fill(ctx context.Context) error {
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: north, Name: "worker"}},
 		}),
 	)
-}
-
-// confine starts an operator and returns it as reconcilers of users see it, and a context
-// of each of its tenants.
-func confine(t *testing.T, s access.Settings) (rt *manager.Runtime, in func(namespace string) context.Context) {
-	t.Helper()
-	ctx := t.Context()
-	whole, err := manager.New(ctx, config, manager.Options{
-		Scheme:   runtimetest.Scheme(),
-		Settings: manager.Settings{MetricsBindAddress: "0", ProbeBindAddress: "0"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rt, err = s.Confine(whole, runtimetest.GroupVersion.Group); err != nil {
-		t.Fatal(err)
-	}
-	set := tenant.New(ctx)
-	set.Put(tenant.Namespace{Name: north, UID: north})
-	set.Put(tenant.Namespace{Name: south, UID: south})
-	sandboxes := set.Sandboxes(tenant.Kind{Name: "widget", Workers: 10, Cache: whole.GetClient(), Object: &runtimetest.Widget{}, List: &runtimetest.WidgetList{}})
-	start(t, whole)
-	return rt, func(namespace string) context.Context {
-		inside, leave, err := sandboxes.Enter(ctx, client.ObjectKey{Namespace: namespace, Name: t.Name()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(leave)
-		return inside
-	}
-}
-
-// start runs an operator until the test ends, and returns when its cache can be read.
-func start(t *testing.T, rt *manager.Runtime) {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- rt.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	if !rt.GetCache().WaitForCacheSync(ctx) {
-		t.Fatal("the cache is not filled")
-	}
 }

@@ -20,10 +20,7 @@ import (
 // TestTheCacheHoldsNamedTenants runs an operator that has a Role in each of the named
 // namespaces and no other rights.
 func TestTheCacheHoldsNamedTenants(t *testing.T) {
-	admin, err := client.New(config, client.Options{Scheme: runtimetest.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := plane.Client(t)
 	for _, namespace := range []string{north, shared} {
 		m := meta(namespace, "limited")
 		if err := errors.Join(
@@ -38,13 +35,14 @@ func TestTheCacheHoldsNamedTenants(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	limited := rest.CopyConfig(config)
+	limited := rest.CopyConfig(plane.Config)
 	limited.Impersonate = rest.ImpersonationConfig{UserName: "limited"}
-	rt := operate(t, limited, func(o *ctrl.Options) {
+	rt := assemble(t, limited, manager.Settings{}, func(o *ctrl.Options) {
 		if err := (access.Settings{Shared: shared}).Limit(o, tenant.Settings{Namespaces: north}); err != nil {
 			t.Error(err)
 		}
 	})
+	start(t, rt)
 	var list runtimetest.WidgetList
 	if err := rt.GetClient().List(t.Context(), &list); err != nil {
 		t.Fatal(err)
@@ -59,19 +57,4 @@ func TestTheCacheHoldsNamedTenants(t *testing.T) {
 	if err := rt.GetClient().Get(t.Context(), client.ObjectKeyFromObject(widget(south)), widget(south)); err == nil {
 		t.Error("the cache has an object of what is no tenant")
 	}
-}
-
-// operate runs an operator until the test ends.
-func operate(t *testing.T, cfg *rest.Config, configure func(*ctrl.Options)) *manager.Runtime {
-	t.Helper()
-	rt, err := manager.New(t.Context(), cfg, manager.Options{
-		Scheme:    runtimetest.Scheme(),
-		Settings:  manager.Settings{MetricsBindAddress: "0", ProbeBindAddress: "0"},
-		Configure: configure,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	start(t, rt)
-	return rt
 }

@@ -431,16 +431,16 @@ func TestNoTenantIsWorkedForBeforeItsLimitsAreKnown(t *testing.T) {
 // where they make a tenant.
 func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
 	const name = "required"
-	makeNamespace(t, name, "tenant=yes")
-	c := direct(t)
+	plane.MakeNamespace(t, name, "tenant=yes")
+	c := plane.Client(t)
 	if err := c.Create(t.Context(), widget(name, "w-")); err != nil {
 		t.Fatal(err)
 	}
 	template(t, "required", "bound", 0, 9)
-	o := startWith(t, config, manager.Settings{}, tenant.Settings{Selector: "tenant=yes", RequireQuota: true})
+	o := startWith(t, plane.Config, manager.Settings{}, tenant.Settings{Selector: "tenant=yes", RequireQuota: true})
 	enters := func(what string, want error) {
 		t.Helper()
-		eventually(t, what, func() string {
+		cluster.Eventually(t, what, func() string {
 			_, leave, err := o.sandboxes.Enter(t.Context(), client.ObjectKey{Namespace: name, Name: "x"})
 			if err == nil {
 				leave()
@@ -456,7 +456,7 @@ func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
 		before := o.passes(name)
 		happens()
 		enters(what, nil)
-		eventually(t, what, func() string {
+		cluster.Eventually(t, what, func() string {
 			if o.passes(name) == before {
 				return "no work"
 			}
@@ -465,7 +465,7 @@ func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	label := func(value any) {
-		patch(t, namespace, map[string]any{"metadata": map[string]any{"labels": map[string]any{"bound": value}}})
+		plane.Patch(t, namespace, map[string]any{"metadata": map[string]any{"labels": map[string]any{"bound": value}}})
 	}
 
 	enters("without bounds", cause.TenantGone)

@@ -1,0 +1,99 @@
+//go:build integration
+
+package access_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
+)
+
+// allowance is what is not refused, and why not.
+type allowance struct {
+	name, why string
+	// try is called in the tenant north and must succeed.
+	try func(ctx context.Context, rt *operator) error
+}
+
+// notRefused is what one might expect to be refused.
+var notRefused = []allowance{
+	{"write an event about an object elsewhere", "a recorder takes no context", func(_ context.Context, rt *operator) error {
+		about := widget(south)
+		if err := plane.Client(rt.t).Get(rt.t.Context(), client.ObjectKeyFromObject(about), about); err != nil {
+			return err
+		}
+		rt.GetEventRecorder("north").Eventf(about, nil, corev1.EventTypeNormal, "Elsewhere", "Tell", "north was here")
+		cluster.Eventually(rt.t, "the event", func() string {
+			list := &eventsv1.EventList{}
+			if err := plane.Client(rt.t).List(rt.t.Context(), list, client.InNamespace(south)); err != nil {
+				return err.Error()
+			}
+			for _, event := range list.Items {
+				if event.Reason == "Elsewhere" {
+					return ""
+				}
+			}
+			return "none"
+		})
+		return nil
+	}},
+	{"read the cache with a context that has no tenant", "functions that map events have one, and have to list", func(_ context.Context, rt *operator) error {
+		return rt.GetClient().List(rt.t.Context(), &runtimetest.WidgetList{})
+	}},
+	{"read what is in no namespace: the metadata of other namespaces, the TenantQuotas of other tenants", "it belongs to no tenant", func(ctx context.Context, rt *operator) error {
+		return errors.Join(
+			rt.GetClient().Get(ctx, client.ObjectKey{Name: south}, &corev1.Namespace{}),
+			rt.GetClient().List(ctx, &quota.TenantQuotaList{}),
+		)
+	}},
+	{"work for another tenant by the context of a pass for it that is still under way", "a context says whose work it is, and nothing else does", func(_ context.Context, rt *operator) error {
+		foreign, _ := rt.in(south)
+		return getWidget(foreign, rt.GetClient(), south)
+	}},
+	{"hold another tenant's object, which is deleted in the foreground, back by an owner reference and a finalizer",
+		"the garbage collector waits for it; it takes the UID of the object, which shows only to who may read it", func(ctx context.Context, rt *operator) error {
+			dependent, owner := rt.owned("blocks")
+			dependent.Finalizers = []string{runtimetest.Finalizer}
+			if err := rt.GetClient().Create(ctx, dependent); err != nil {
+				return err
+			}
+			if err := plane.Client(rt.t).Delete(rt.t.Context(), owner, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+				return err
+			}
+			time.Sleep(time.Second) // in which it would go
+			if err := plane.Client(rt.t).Get(rt.t.Context(), client.ObjectKeyFromObject(owner), owner); err != nil {
+				return err
+			}
+			plane.Patch(rt.t, dependent, map[string]any{"metadata": map[string]any{"finalizers": nil}})
+			rt.isGone(owner)
+			return nil
+		}},
+	{"go on reading a watch that was begun with a detached context", "what is under way ends with its own context, and that was detached; it shows the tenant's namespace alone", func(_ context.Context, rt *operator) error {
+		rt.place("watches")
+		ctx, _ := rt.in("watches")
+		watching, err := clientset(rt).CoreV1().ConfigMaps("watches").Watch(context.WithoutCancel(ctx), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		defer watching.Stop()
+		rt.tenants.Restrict("watches", tenant.Quota{Suspended: true})
+		<-ctx.Done()
+		rt.create(configMap("watches", "later"))
+		for event := range watching.ResultChan() {
+			if event.Object.(*corev1.ConfigMap).Name == "later" {
+				return nil
+			}
+		}
+		return errors.New("the watch ended")
+	}},
+}
