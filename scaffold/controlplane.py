@@ -95,8 +95,9 @@ def control_plane(
     """Run a control plane of one's own for the length of a ``with`` block.
 
     ``audit`` is a file to be made, with one event for each request and two for a
-    watch. ``controller_manager`` adds the namespace, quota and garbage-collection
-    controllers. What is missing is built first, as by :func:`ensure_built`.
+    watch. ``controller_manager`` adds the namespace, quota, garbage-collection and
+    role-aggregation controllers. What is missing is built first, as by
+    :func:`ensure_built`.
 
     Raises :class:`ToolError` if it does not start, or ended by itself before
     the block did.

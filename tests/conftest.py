@@ -33,7 +33,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[ControlPlane]:
-    """A control plane with the namespace, quota and garbage-collection controllers."""
+    """A control plane with the controllers that operators depend on."""
     with control_plane(controller_manager=True) as running:
         yield running
 

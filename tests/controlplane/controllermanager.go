@@ -10,7 +10,7 @@ const controllerManagerKubeconfig = "controller-manager.kubeconfig"
 func controllerManagerArgs() []string {
 	return []string{
 		"--kubeconfig=" + controllerManagerKubeconfig,
-		"--controllers=namespace-controller,resourcequota-controller,garbage-collector-controller",
+		"--controllers=namespace-controller,resourcequota-controller,garbage-collector-controller,clusterrole-aggregation-controller",
 		// Each controller has the rights, and in the audit log the name, it has in a cluster.
 		"--use-service-account-credentials",
 		// When the controller learns of a kind, a quota that limits it already

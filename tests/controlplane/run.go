@@ -24,7 +24,7 @@ var auditLevels = []string{"Metadata", "Request", "RequestResponse"}
 func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.auditLog, "audit", "", "write the audit log to `FILE`, one JSON object a line")
 	flags.StringVar(&o.auditLevel, "audit-level", auditLevels[0], "log requests at this `LEVEL`: "+strings.Join(auditLevels, ", "))
-	flags.BoolVar(&o.controllerManager, "controller-manager", false, "run the namespace, quota and garbage-collection controllers")
+	flags.BoolVar(&o.controllerManager, "controller-manager", false, "run the namespace, quota, garbage-collection and role-aggregation controllers")
 	flags.StringVar(&o.dir, "dir", "", "keep state and logs in `DIR`, which must be empty (default: a temporary folder, removed at the end)")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig to `FILE` (default: in the state folder)")
 	flags.DurationVar(&o.startTimeout, "start-timeout", 2*time.Minute, "give up if the API server is not ready after this `TIME`")
