@@ -220,7 +220,7 @@ def test_tenancy_turned_on_and_off_again(project: Path) -> None:
     generate(project)
     settled(project, {path: own[path] for path in own if path != answers.name})
     changed = {path for path, text in tree(project).items() if before.get(path) != text}
-    packages = ("access", "quota", "tenant")
+    packages = ("access", "provision", "quota", "tenant")
     elsewhere = (".ctxscaffold/", *(f"internal/runtime/{one}/" for one in packages))
     assert {path for path in changed if not path.startswith(elsewhere)} == {
         ".copier-answers.yml",

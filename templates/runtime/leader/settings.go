@@ -128,17 +128,20 @@ func (s Settings) check() error {
 	return nil
 }
 
-// podNamespace is where the kubelet tells a container its namespace.
-const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+// PodNamespace returns the namespace of the pod that this process is in. It fails outside
+// of a pod.
+func PodNamespace() (string, error) {
+	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace") // by the kubelet
+	return strings.TrimSpace(string(text)), err
+}
 
 // locate fills in what depends on the machine.
 func (s Settings) locate() (Settings, error) {
 	if s.Namespace == "" {
-		text, err := os.ReadFile(podNamespace)
-		if err != nil {
+		var err error
+		if s.Namespace, err = PodNamespace(); err != nil {
 			return s, fmt.Errorf("which namespace the lease is in is only known inside a pod; give --leader-elect-namespace: %w", err)
 		}
-		s.Namespace = strings.TrimSpace(string(text))
 	}
 	if s.Identity == "" {
 		host, err := os.Hostname()

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -14,6 +15,18 @@ import (
 // up to half a minute without looking at its context, which would eat up the
 // shutdown period of everything that is stopped later.
 const cachePatience = time.Second
+
+// AddCache adds a cache beside the manager's own, which runs for as long. It is for
+// objects that have to be held otherwise than in that one, such as only those of a name.
+// Of o it fills in how the API server is reached.
+func (r *Runtime) AddCache(o cache.Options) (cache.Cache, error) {
+	o.HTTPClient, o.Scheme, o.Mapper = r.GetHTTPClient(), r.GetScheme(), r.GetRESTMapper()
+	c, err := bounded(cache.New)(r.GetConfig(), o)
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	return c, r.Add(c)
+}
 
 // bounded makes caches that end within cachePatience.
 func bounded(newCache cache.NewCacheFunc) cache.NewCacheFunc {
@@ -30,6 +43,9 @@ func bounded(newCache cache.NewCacheFunc) cache.NewCacheFunc {
 }
 
 type boundedCache struct{ cache.Cache }
+
+// GetCache has controller-runtime start and stop it with the other caches.
+func (c boundedCache) GetCache() cache.Cache { return c }
 
 // Start runs the cache until ctx ends. Informers that do not end with it are
 // left behind; they end with the process, if not before.

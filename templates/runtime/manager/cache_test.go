@@ -62,3 +62,13 @@ func TestCachesThatCannotBeMade(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestAnAddedCacheEndsInTime(t *testing.T) {
+	c, err := start(t.Context(), t, Settings{}, nil).AddCache(cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.(boundedCache); !ok {
+		t.Errorf("it is a %T", c)
+	}
+}

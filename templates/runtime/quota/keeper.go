@@ -17,6 +17,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/requeue"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
 
 // keeper keeps the bounds of tenants in force and tells how they are used. A pass is
@@ -126,7 +127,7 @@ func (k *keeper) look(ctx context.Context, name string) (tenancy, error) {
 
 // namespace returns the metadata of a namespace, nil if it is not there.
 func (k *keeper) namespace(ctx context.Context, name string) (metav1.Object, error) {
-	namespace := namespaces()
+	namespace := tenant.NamespaceMetadata()
 	err := k.cache.Get(ctx, client.ObjectKey{Name: name}, namespace)
 	switch {
 	case apierrors.IsNotFound(err):

@@ -57,7 +57,7 @@ func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 	if err != nil {
 		return err
 	}
-	return register(rt, loop, tenantQuotas, []source.Source{rt.Gains(&TenantQuotaList{}), rt.Gains(namespaceList())},
+	return register(rt, loop, tenantQuotas, []source.Source{rt.Gains(&TenantQuotaList{}), rt.Gains(tenant.NamespaceMetadataList())},
 		k.unowned(k.observe), k.unowned(k.keep))
 }
 
@@ -113,7 +113,7 @@ func (k *keeper) tenantOf(_ context.Context, quota client.Object) []reconcile.Re
 
 // everyNamespace maps a template to all namespaces, which it selects or did.
 func (k *keeper) everyNamespace(ctx context.Context, _ client.Object) []reconcile.Request {
-	list := namespaceList()
+	list := tenant.NamespaceMetadataList()
 	if err := k.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		log.FromContext(ctx).Error(err, "Namespaces of a quota template cannot be read")
 		return nil
@@ -127,18 +127,4 @@ func (k *keeper) everyNamespace(ctx context.Context, _ client.Object) []reconcil
 
 func request(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
-}
-
-// namespaces returns an empty namespace, of which only metadata is read.
-func namespaces() *metav1.PartialObjectMetadata {
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	return namespace
-}
-
-// namespaceList is a list of them.
-func namespaceList() *metav1.PartialObjectMetadataList {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return list
 }

@@ -84,6 +84,18 @@ func (s Settings) selection() (Selection, error) {
 	return selection, err
 }
 
+// Only returns the names of all namespaces that can be tenants, nil where others can be
+// too, as they are selected or none is named.
+func (s Settings) Only() ([]string, error) {
+	if s.Selector != "" {
+		return nil, nil
+	}
+	return Names("--tenant-namespaces", s.Namespaces)
+}
+
+// All tells whether every namespace is a tenant.
+func (s Settings) All() bool { return s.Selector == "" && s.Namespaces == "" }
+
 // Names reads the value of a flag: names of namespaces, separated by commas.
 func Names(flag, value string) ([]string, error) {
 	if value == "" {

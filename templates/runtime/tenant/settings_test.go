@@ -110,3 +110,24 @@ func TestWithoutTenancyThereIsNoNumberOfWorkers(t *testing.T) {
 		t.Errorf("%d workers", n)
 	}
 }
+
+func TestWhichNamespacesCanBeTenants(t *testing.T) {
+	for what, c := range map[string]struct {
+		settings Settings
+		only     string
+		all      bool
+	}{
+		"named":              {Settings{Namespaces: "a, b"}, "a b", false},
+		"selected":           {Settings{Selector: "tenant=yes"}, "", false},
+		"named and selected": {Settings{Namespaces: "a", Selector: "tenant=yes"}, "", false},
+		"all":                {Settings{}, "", true},
+	} {
+		only, err := c.settings.Only()
+		if err != nil || strings.Join(only, " ") != c.only || (only == nil) != (c.only == "") {
+			t.Errorf("%s: only %v, error %v", what, only, err)
+		}
+		if all := c.settings.All(); all != c.all {
+			t.Errorf("%s: all is %v", what, all)
+		}
+	}
+}

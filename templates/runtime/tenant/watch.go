@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -41,9 +40,7 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 	if err != nil {
 		return fmt.Errorf("tenants: %w", err)
 	}
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, list), Handler: follower{s}}})
+	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, NamespaceMetadataList()), Handler: follower{s}}})
 }
 
 // Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
