@@ -32,7 +32,10 @@ func (k *keeper) ReconcileKind(ctx context.Context, namespace *metav1.PartialObj
 	if k.only != nil && !slices.Contains(k.only, namespace.Name) {
 		return nil
 	}
-	isTenant := k.tenants.Selects(namespace)
+	isTenant, known := k.tenants.Has(namespace)
+	if !known {
+		return nil // what is there may be a tenant's
+	}
 	var taken []error // which does not keep the other objects from being made
 	for _, p := range k.parts {
 		err := k.keep(ctx, p, namespace.Name, isTenant && p.want != nil)

@@ -49,7 +49,7 @@ func (s Settings) home(process manager.Settings, tenants tenant.Settings) (strin
 		return "", nil
 	}
 	if tenants.All() {
-		return "", errors.New("--tenant-network-policy without --tenant-selector and --tenant-namespaces: every namespace is a tenant, " +
+		return "", errors.New("--tenant-network-policy without --tenant-selector, --tenant-namespaces and --tenant-require-quota: every namespace is a tenant, " +
 			"and what others need of kube-system would be cut off; say which are tenants")
 	}
 	namespace, err := leader.PodNamespace()

@@ -48,7 +48,7 @@ func (s Settings) Setup(rt *manager.Runtime, tenants *tenant.Set, which tenant.S
 	if err != nil {
 		return err
 	}
-	sources := []source.Source{rt.Gains(tenant.NamespaceMetadataList())}
+	sources := []source.Source{rt.Gains(tenant.NamespaceMetadataList()), tenants.Turns()}
 	for _, p := range k.parts {
 		sources = append(sources, source.Kind(objects, p.empty, handler.EnqueueRequestsFromMapFunc(itsNamespace)))
 	}

@@ -94,7 +94,7 @@ func (s Settings) Only() ([]string, error) {
 }
 
 // All tells whether every namespace is a tenant.
-func (s Settings) All() bool { return s.Selector == "" && s.Namespaces == "" }
+func (s Settings) All() bool { return s.Selector == "" && s.Namespaces == "" && !s.RequireQuota }
 
 // Names reads the value of a flag: names of namespaces, separated by commas.
 func Names(flag, value string) ([]string, error) {

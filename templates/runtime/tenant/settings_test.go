@@ -121,6 +121,7 @@ func TestWhichNamespacesCanBeTenants(t *testing.T) {
 		"selected":           {Settings{Selector: "tenant=yes"}, "", false},
 		"named and selected": {Settings{Namespaces: "a", Selector: "tenant=yes"}, "", false},
 		"all":                {Settings{}, "", true},
+		"bounded":            {Settings{RequireQuota: true}, "", false},
 	} {
 		only, err := c.settings.Only()
 		if err != nil || strings.Join(only, " ") != c.only || (only == nil) != (c.only == "") {

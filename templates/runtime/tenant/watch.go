@@ -44,19 +44,25 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 }
 
 // Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
-// selects, is not being deleted, and is not excluded.
+// selects, and is not being deleted.
 func (s *Set) Selects(namespace metav1.Object) bool {
-	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace) && !s.excludes(namespace.GetName())
+	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace)
 }
 
-func (s *Set) excludes(name string) bool {
+// Has tells whether a namespace as it is given is a tenant, which one that Selects tells
+// of is not if it is excluded. It is not known where Watch has yet to come to the
+// namespace; then Turns enqueues it.
+func (s *Set) Has(namespace metav1.Object) (is, known bool) {
+	if !s.Selects(namespace) {
+		return false, true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.quotas[name]
-	if q == nil {
-		q = s.free
+	t := s.tenants[namespace.GetName()]
+	if t == nil {
+		return false, false
 	}
-	return q.Excluded
+	return !t.quota.Excluded, true
 }
 
 // Expect has f called with each selected namespace before it becomes a tenant, and with

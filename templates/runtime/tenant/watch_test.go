@@ -167,14 +167,30 @@ func TestANamespaceIsExpectedBeforeItIsATenant(t *testing.T) {
 
 func TestWhatTheSetSelects(t *testing.T) {
 	s := New(t.Context())
-	s.selection = Selection{Names: []string{"a", "excluded"}}
-	s.Restrict("excluded", Quota{Excluded: true})
+	s.selection = Selection{Names: []string{"a"}}
 	for _, test := range []struct {
 		*metav1.PartialObjectMetadata
 		want bool
-	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("excluded"), false}, {namespace("a", "deleted"), false}} {
+	}{{namespace("a"), true}, {namespace("b"), false}, {namespace("a", "deleted"), false}} {
 		if got := s.Selects(test); got != test.want {
 			t.Errorf("%s, deleted %v: %t", test.Name, test.DeletionTimestamp, got)
+		}
+	}
+}
+
+func TestWhatTheSetHas(t *testing.T) {
+	f := build(t, 4, "a", "excluded", "going")
+	f.Set.selection = Selection{Names: []string{"a", "excluded", "going", "new"}}
+	f.Restrict("excluded", Quota{Excluded: true})
+	for _, test := range []struct {
+		*metav1.PartialObjectMetadata
+		is, known bool
+	}{
+		{namespace("a"), true, true}, {namespace("excluded"), false, true}, {namespace("stranger"), false, true},
+		{namespace("going", "deleted"), false, true}, {namespace("new"), false, false},
+	} {
+		if is, known := f.Has(test); is != test.is || known != test.known {
+			t.Errorf("%s: %t, known %t", test.Name, is, known)
 		}
 	}
 }

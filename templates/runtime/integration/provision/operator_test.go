@@ -38,6 +38,8 @@ type operator struct {
 	settings manager.Settings
 	// work is done for each widget, by the client that users' reconcilers get.
 	work func(ctx context.Context, c client.Client, w *runtimetest.Widget) error
+	// expect, if it is set, is called with namespaces before they are tenants.
+	expect func(tenants *tenant.Set, namespace string)
 
 	tenants *tenant.Set
 	client  client.Client
@@ -109,6 +111,12 @@ func (o *operator) setUp(rt *manager.Runtime) error {
 	var err error
 	if o.tenants, err = o.which.Follow(rt.Stopping(), rt); err != nil {
 		return err
+	}
+	if o.expect != nil {
+		o.tenants.Expect(func(_ context.Context, ns metav1.Object) error {
+			o.expect(o.tenants, ns.GetName())
+			return nil
+		})
 	}
 	if err := o.kept.Setup(rt, o.tenants, o.which); err != nil {
 		return err

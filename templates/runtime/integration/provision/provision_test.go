@@ -196,6 +196,46 @@ func TestWhatIsLeftFromBeforeGoes(t *testing.T) {
 	has(t, "stays", fmt.Sprintf(anAccount+"\n"+aBinding+"\n", "stays"))
 }
 
+// TestABoundedNamespaceHasIt gives and takes the quota that makes a tenant. When an operator
+// begins, what is there stays until it is known who is one.
+func TestABoundedNamespaceHasIt(t *testing.T) {
+	const namespace = "bounded"
+	o := keeping(t)
+	o.which.RequireQuota = true
+	stop := o.start(t)
+	before := passes(t)
+	makeNamespace(t, namespace, true)
+	another(t, before)
+	if got := found(t, namespace); got != nothing {
+		t.Errorf("what has no quota has %s", got)
+	}
+	o.tenants.Restrict(namespace, tenant.Quota{})
+	has(t, namespace, all(namespace))
+	stop()
+
+	asked, answer := make(chan struct{}), make(chan struct{})
+	o.expect = func(tenants *tenant.Set, name string) {
+		if name == namespace {
+			close(asked)
+			<-answer
+			tenants.Restrict(name, tenant.Quota{})
+		}
+	}
+	watched := o.watching()
+	before = passes(t)
+	o.start(t)
+	<-asked
+	another(t, before)
+	before = passes(t)
+	close(answer)
+	another(t, before)
+	if n := watched.writes.Load(); n > 0 {
+		t.Errorf("%d writes before it was known who is a tenant", n)
+	}
+	o.tenants.Release(namespace)
+	has(t, namespace, nothing)
+}
+
 // TestWithoutFlagsNothingIsAskedFor follows an operator with tenants until it works.
 func TestWithoutFlagsNothingIsAskedFor(t *testing.T) {
 	o := keeping(t)
