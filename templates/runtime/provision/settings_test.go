@@ -2,8 +2,6 @@ package provision
 
 import (
 	"flag"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -79,16 +77,5 @@ func TestTheNamespaceThatPoliciesLetIn(t *testing.T) {
 func TestWithoutFlagsNothingIsSetUp(t *testing.T) {
 	if err := (Settings{Name: "n"}).Setup(nil, nil, tenant.Settings{}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestTheCacheHoldsOneName(t *testing.T) {
-	s := Settings{Name: "n"}
-	if o := s.cacheOptions(nil); o.DefaultFieldSelector.String() != "metadata.name=n" || o.DefaultNamespaces != nil {
-		t.Errorf("%+v", o)
-	}
-	o := s.cacheOptions([]string{"b", "a"})
-	if got := slices.Sorted(maps.Keys(o.DefaultNamespaces)); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("of %v", got)
 	}
 }

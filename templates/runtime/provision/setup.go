@@ -4,9 +4,7 @@ import (
 	"context"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -37,7 +35,7 @@ func (s Settings) Setup(rt *manager.Runtime, tenants *tenant.Set, which tenant.S
 	if err != nil {
 		return err
 	}
-	objects, err := rt.AddCache(s.cacheOptions(only))
+	objects, err := rt.CacheOf(s.Name, only)
 	if err != nil {
 		return err
 	}
@@ -58,19 +56,6 @@ func (s Settings) Setup(rt *manager.Runtime, tenants *tenant.Set, which tenant.S
 		loop.Budget,
 		chain.Timed,
 	), sources...)
-}
-
-// cacheOptions are those of a cache that holds objects of the one name, whoever made them
-// and however they are labelled, in the given namespaces, or in all.
-func (s Settings) cacheOptions(namespaces []string) cache.Options {
-	o := cache.Options{DefaultFieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.Name)}
-	for _, name := range namespaces {
-		if o.DefaultNamespaces == nil {
-			o.DefaultNamespaces = map[string]cache.Config{}
-		}
-		o.DefaultNamespaces[name] = cache.Config{}
-	}
-	return o
 }
 
 // itsNamespace maps an object to its namespace.

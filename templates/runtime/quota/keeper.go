@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
@@ -24,7 +26,8 @@ import (
 // about one tenant and is named after it, whether it has a TenantQuota or not.
 type keeper struct {
 	rules
-	name     string // of the v1.ResourceQuotas, and of their field manager
+	name     string      // of the v1.ResourceQuotas, and of their field manager
+	quotas   cache.Cache // of them alone
 	client   client.Client
 	recorder recorder.EventRecorder
 }
@@ -153,8 +156,11 @@ func (k *keeper) absent(name string, namespace metav1.Object) string {
 
 // stored returns the tenant's v1.ResourceQuota, nil if there is none.
 func (k *keeper) stored(ctx context.Context, namespace string) (*corev1.ResourceQuota, error) {
+	if only := k.tenants.Only(); only != nil && !slices.Contains(only, namespace) {
+		return nil, nil // rights may not reach there
+	}
 	quota := &corev1.ResourceQuota{}
-	err := k.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.name}, quota)
+	err := k.quotas.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.name}, quota)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil

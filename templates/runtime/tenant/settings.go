@@ -84,13 +84,10 @@ func (s Settings) selection() (Selection, error) {
 	return selection, err
 }
 
-// Only returns the names of all namespaces that can be tenants, nil where others can be
-// too, as they are selected or none is named.
+// Only is that of the namespaces that are selected.
 func (s Settings) Only() ([]string, error) {
-	if s.Selector != "" {
-		return nil, nil
-	}
-	return Names("--tenant-namespaces", s.Namespaces)
+	selection, err := s.selection()
+	return selection.Only(), err
 }
 
 // All tells whether every namespace is a tenant.

@@ -32,6 +32,15 @@ func (s Selection) Has(namespace metav1.Object) bool {
 		s.Selector != nil && s.Selector.Matches(labels.Set(namespace.GetLabels()))
 }
 
+// Only returns the names of all namespaces that can be selected, nil where others can be
+// too, by a selector or because none is named.
+func (s Selection) Only() []string {
+	if s.Selector != nil {
+		return nil
+	}
+	return s.Names
+}
+
 // Watch adds a watch to mgr that keeps the Set as the selected namespaces are, for as
 // long as mgr runs. It reads metadata only and keeps none.
 func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
@@ -42,6 +51,9 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 	}
 	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, NamespaceMetadataList()), Handler: follower{s}}})
 }
+
+// Only is that of what Watch selects.
+func (s *Set) Only() []string { return s.selection.Only() }
 
 // Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
 // selects, and is not being deleted.

@@ -483,6 +483,15 @@ func TestOnlyBoundedNamespacesAreTenants(t *testing.T) {
 	enters("when none does any more", cause.TenantGone)
 }
 
+// TestAQuotaForWhatIsNotNamedSaysSo gives a quota where the operator's rights need not reach.
+func TestAQuotaForWhatIsNotNamedSaysSo(t *testing.T) {
+	plane.MakeNamespace(t, "named")
+	plane.MakeNamespace(t, "unnamed")
+	startWith(t, plane.Config, manager.Settings{}, tenant.Settings{Namespaces: "named"})
+	says(t, bound(t, "named", objects(3)), reconciler.ConditionReady, "True Reconciled: ")
+	says(t, bound(t, "unnamed", objects(3)), reconciler.ConditionReady, "False NoTenant: namespace unnamed is no tenant")
+}
+
 // worked waits until an operator has worked in a namespace.
 func worked(t *testing.T, o *operator, namespace string) {
 	t.Helper()
