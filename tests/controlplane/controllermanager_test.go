@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,7 +12,28 @@ import (
 
 func TestControllerManager(t *testing.T) {
 	t.Parallel()
-	core := startRun(t, "--controller-manager").client(t).CoreV1()
+	client := startRun(t, "--controller-manager").client(t)
+	core := client.CoreV1()
+
+	t.Run("a role has the rules of those that it is made of", func(t *testing.T) {
+		roles := client.RbacV1().ClusterRoles()
+		rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}
+		chosen := map[string]string{"part-of": "whole"}
+		for _, role := range []*rbacv1.ClusterRole{
+			{ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: chosen}, Rules: []rbacv1.PolicyRule{rule}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "whole"}, AggregationRule: &rbacv1.AggregationRule{
+				ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: chosen}},
+			}},
+		} {
+			if _, err := roles.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "the role has the rule", func() (bool, error) {
+			found, err := roles.Get(t.Context(), "whole", metav1.GetOptions{})
+			return err == nil && len(found.Rules) == 1 && found.Rules[0].String() == rule.String(), err
+		})
+	})
 
 	t.Run("a quota has its status and refuses what is over it", func(t *testing.T) {
 		const counted = corev1.ResourceName("count/secrets")
