@@ -60,24 +60,30 @@ def test_objects_of_tenants_are_reconciled_and_no_others(
 
 
 @pytest.mark.parametrize(
-    ("flag", "says"),
+    ("flags", "says"),
     [
-        ("--tenant-selector=team in north", "give a label selector of namespaces"),
-        ("--tenant-namespaces=north,,south", "give names separated by commas"),
-        ("--tenant-workers=1", "give 2 or more, or 0 for 10"),
+        (("--tenant-selector=team in north",), "give a label selector of namespaces"),
+        (("--tenant-namespaces=north,,south",), "give names separated by commas"),
+        (("--tenant-workers=1",), "give 2 or more, or 0 for 10"),
+        (("--tenant-rbac", "--tenant-service-account=a"), "leave one of the two out"),
+        (("--tenant-network-policy",), "say which are tenants"),
+        (
+            ("--tenant-network-policy", "--tenant-selector=tenant=yes"),
+            "give --leader-elect-namespace",
+        ),
     ],
 )
-def test_flags_that_say_nothing_end_the_operator(
-    cluster: ControlPlane, tmp_path: Path, flag: str, says: str
+def test_flags_that_cannot_be_meant_end_the_operator(
+    cluster: ControlPlane, tmp_path: Path, flags: tuple[str, ...], says: str
 ) -> None:
     go(PROJECT, "build", "-o", str(tmp_path / "manager"), "./cmd/manager")
     run = subprocess.run(
-        [tmp_path / "manager", "--metrics-bind-address=0", flag],
+        [tmp_path / "manager", "--metrics-bind-address=0", *flags],
         env=os.environ | {"KUBECONFIG": str(cluster.kubeconfig)},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert run.returncode == 1, run.stderr
-    assert flag.partition("=")[0] in run.stderr
+    assert flags[0].partition("=")[0] in run.stderr
     assert says in run.stderr

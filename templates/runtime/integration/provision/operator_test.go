@@ -148,7 +148,6 @@ func (o *operator) setUp(rt *manager.Runtime) error {
 
 // watched notes the requests that are about what is kept, and may hold some up.
 type watched struct {
-	next     http.RoundTripper
 	requests atomic.Int64
 	writes   atomic.Int64
 

@@ -136,6 +136,14 @@ func TestWhatIsChangedIsPutBack(t *testing.T) {
 			t.Errorf("%v, error %v", a.ImagePullSecrets, err)
 		}
 	})
+	t.Run("what others change whole is theirs", func(t *testing.T) {
+		patch(t, account(namespace), `{"metadata":{"labels":null},"automountServiceAccountToken":null}`)
+		eventually(t, "the event", func() string { return told(t, namespace, "ServiceAccount") })
+		if err := direct(t).Delete(t.Context(), account(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		has(t, namespace, all(namespace))
+	})
 	t.Run("nothing is written at rest", func(t *testing.T) {
 		before, so := watched.writes.Load(), passes(t)
 		patch(t, ns, `{"metadata":{"labels":{"marked":"2"}}}`)
@@ -483,6 +491,12 @@ func TestRightsInNamedNamespacesAreEnough(t *testing.T) {
 	}
 	if got := found(t, "unnamed"); got != nothing {
 		t.Errorf("what is no tenant has %s", got)
+	}
+	account := rest.CopyConfig(limited)
+	account.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + only + ":" + name}
+	created := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: only, Name: "by-account"}}
+	if err := clientOf(t, account).Create(t.Context(), created); err != nil {
+		t.Errorf("in the name of the account: %v", err)
 	}
 }
 
