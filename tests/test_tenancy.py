@@ -67,10 +67,6 @@ def test_objects_of_tenants_are_reconciled_and_no_others(
         (("--tenant-workers=1",), "give 2 or more, or 0 for 10"),
         (("--tenant-rbac", "--tenant-service-account=a"), "leave one of the two out"),
         (("--tenant-network-policy",), "say which are tenants"),
-        (
-            ("--tenant-network-policy", "--tenant-selector=tenant=yes"),
-            "give --leader-elect-namespace",
-        ),
     ],
 )
 def test_flags_that_cannot_be_meant_end_the_operator(

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/access"
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
@@ -52,12 +51,9 @@ func (s Settings) home(process manager.Settings, tenants tenant.Settings) (strin
 		return "", errors.New("--tenant-network-policy without --tenant-selector, --tenant-namespaces and --tenant-require-quota: every namespace is a tenant, " +
 			"and what others need of kube-system would be cut off; say which are tenants")
 	}
-	namespace, err := leader.PodNamespace()
-	if err == nil {
-		return namespace, nil
+	namespace, err := process.Leader.Home()
+	if err != nil {
+		return "", fmt.Errorf("--tenant-network-policy: %w", err)
 	}
-	if process.Leader.Namespace == "" {
-		return "", fmt.Errorf("--tenant-network-policy: the operator's namespace is only known inside a pod; give --leader-elect-namespace: %w", err)
-	}
-	return process.Leader.Namespace, nil
+	return namespace, nil
 }

@@ -50,10 +50,14 @@ func TestTheKeptAccountIsTheOneOfRequests(t *testing.T) {
 	}
 }
 
-// TestTheNamespaceThatPoliciesLetIn runs outside of a pod.
 func TestTheNamespaceThatPoliciesLetIn(t *testing.T) {
 	here := manager.Settings{Leader: leader.Settings{Namespace: "shop-system"}}
 	selected := tenant.Settings{Selector: "tenant=yes"}
+	says := ""
+	pod, err := leader.Settings{}.Home() // wherever this runs
+	if err != nil {
+		says = "--tenant-network-policy: " + err.Error()
+	}
 	for what, c := range map[string]struct {
 		kept    Settings
 		process manager.Settings
@@ -64,7 +68,7 @@ func TestTheNamespaceThatPoliciesLetIn(t *testing.T) {
 		"selected tenants": {Settings{NetworkPolicy: true}, here, selected, "shop-system", ""},
 		"named tenants":    {Settings{NetworkPolicy: true}, here, tenant.Settings{Namespaces: "a"}, "shop-system", ""},
 		"all namespaces":   {Settings{NetworkPolicy: true}, here, tenant.Settings{}, "", "say which are tenants"},
-		"nobody knows":     {Settings{NetworkPolicy: true}, manager.Settings{}, selected, "", "give --leader-elect-namespace"},
+		"the pod's":        {Settings{NetworkPolicy: true}, manager.Settings{}, selected, pod, says},
 		"no policies":      {Settings{RBAC: true}, manager.Settings{}, tenant.Settings{}, "", ""},
 	} {
 		got, err := c.kept.home(c.process, c.tenants)
