@@ -5,10 +5,13 @@ package access_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,6 +26,39 @@ type allowance struct {
 	name, why string
 	// try is called in the tenant north and must succeed.
 	try func(ctx context.Context, rt *operator) error
+}
+
+const untilItIsPut = "until the operator has put a ResourceQuota there; then what was created is counted, and told as `QuotaExceeded`"
+
+// gap creates one object more than none, after opens has done what leaves a tenant without
+// its ResourceQuota, and waits until that is told.
+func (o *operator) gap(namespace string, opens func()) error {
+	o.t.Helper()
+	o.gate.Lock()
+	shut := sync.OnceFunc(o.gate.Unlock)
+	defer shut()
+	opens()
+	ctx, _ := o.in(namespace)
+	var err error
+	cluster.Eventually(o.t, "the end of the quota", func() string {
+		if err = o.GetClient().Create(ctx, one(namespace)); quotas.is(err) {
+			return err.Error() // the API server does not know of it yet
+		}
+		return ""
+	})
+	shut()
+	cluster.Eventually(o.t, "the word of it", func() string {
+		own := &quota.TenantQuota{}
+		if err := plane.Client(o.t).Get(o.t.Context(), client.ObjectKey{Name: namespace}, own); err != nil {
+			return err.Error()
+		}
+		within := apimeta.FindStatusCondition(own.Status.Conditions, quota.ConditionWithinQuota)
+		if within == nil || within.Reason != quota.ReasonQuotaExceeded {
+			return fmt.Sprint(within)
+		}
+		return ""
+	})
+	return err
 }
 
 // notRefused is what one might expect to be refused.
@@ -78,6 +114,20 @@ var notRefused = []allowance{
 			rt.isGone(owner)
 			return nil
 		}},
+	{"create more than the quota in a namespace that has just been made", untilItIsPut, func(_ context.Context, rt *operator) error {
+		return rt.gap("just-made", func() {
+			plane.MakeNamespace(rt.t, "just-made", "tenant=yes")
+			rt.create(ownQuota("just-made", 0))
+		})
+	}},
+	{"the same where somebody who may has deleted the ResourceQuota", untilItIsPut, func(_ context.Context, rt *operator) error {
+		rt.bounded("deleted-quota", 0)
+		return rt.gap("deleted-quota", func() {
+			if err := plane.Client(rt.t).Delete(rt.t.Context(), stored("deleted-quota")); err != nil {
+				rt.t.Fatal(err)
+			}
+		})
+	}},
 	{"go on reading a watch that was begun with a detached context", "what is under way ends with its own context, and that was detached; it shows the tenant's namespace alone", func(_ context.Context, rt *operator) error {
 		rt.place("watches")
 		ctx, _ := rt.in("watches")

@@ -37,9 +37,9 @@ var subjects = []struct {
 	{"Names, labels and owners", "the operator's", access.Settings{}, withNames},
 	{"Names, labels and owners", "the tenant's account's", account, withNamesByAccount},
 	{"Quotas", "the operator's", access.Settings{}, overQuotas},
-	{"Quotas", "of an administrator of the namespace", access.Settings{}, overQuotasByHand},
+	{"Quotas", "a namespace administrator's", access.Settings{}, overQuotasByHand},
 	{"Webhooks", "the operator's", access.Settings{}, pastWebhooks},
-	{"Webhooks", "of whoever reaches the port", access.Settings{}, toWebhooks},
+	{"Webhooks", "anybody's", access.Settings{}, toWebhooks},
 }
 
 func TestNoAttemptSucceeds(t *testing.T) {
@@ -129,6 +129,33 @@ func TestATenantHasItsOwn(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTheLongestNames is about what is made of names, such as keys, paths and messages.
+func TestTheLongestNames(t *testing.T) {
+	rt := confine(t, access.Settings{})
+	namespace, name := strings.Repeat("n", 63), strings.Repeat("w", 253)
+	rt.bounded(namespace, 1)
+	w := &runtimetest.Widget{ObjectMeta: meta(namespace, name)}
+	rt.create(w)
+	if err := rt.pass(w, func(ctx context.Context, w *runtimetest.Widget) error {
+		return errors.Join(
+			rt.GetClient().Create(ctx, configMap(namespace, name)),
+			rt.GetClient().Get(ctx, client.ObjectKeyFromObject(w), w),
+		)
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := rt.pass(w, func(ctx context.Context, _ *runtimetest.Widget) error {
+		return rt.GetClient().Create(ctx, one(namespace))
+	}); !quotas.is(err) {
+		t.Errorf("one over the quota: %v", err)
+	}
+	if err := rt.pass(w, func(ctx context.Context, _ *runtimetest.Widget) error {
+		return rt.GetClient().Create(ctx, configMap(namespace[1:], name))
+	}); !transport.is(err) {
+		t.Errorf("in a namespace with a shorter name: %v", err)
+	}
 }
 
 func TestRequestsAreTheAccounts(t *testing.T) {

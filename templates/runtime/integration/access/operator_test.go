@@ -5,6 +5,8 @@ package access_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,17 +36,41 @@ type operator struct {
 	tenants   *tenant.Set
 	sandboxes *tenant.Sandboxes
 	user      *user
+	gate      *gate
+}
+
+// gate is passed by what an operator writes of ResourceQuotas, and is shut by a lock.
+type gate struct{ sync.RWMutex }
+
+// passage is a transport with a gate in it.
+type passage struct {
+	*gate
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/resourcequotas") {
+		p.RLock()
+		defer p.RUnlock()
+	}
+	return p.next.RoundTrip(r)
 }
 
 // confine runs an operator until the test ends, with all that is emitted for tenants.
 func confine(t *testing.T, s access.Settings) *operator {
 	t.Helper()
-	whole := assemble(t, plane.Config, manager.Settings{}, nil)
+	g := &gate{}
+	cfg := rest.CopyConfig(plane.Config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return passage{g, next}
+	})
+	whole := assemble(t, cfg, manager.Settings{}, nil)
 	rt, err := s.Confine(whole, runtimetest.GroupVersion.Group)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &operator{Runtime: rt, t: t, tenants: tenant.New(t.Context()), user: &user{tasks: map[client.ObjectKey]task{}, passes: map[client.ObjectKey]int{}}}
+	o := &operator{Runtime: rt, t: t, tenants: tenant.New(t.Context()), user: &user{tasks: map[client.ObjectKey]task{}, passes: map[client.ObjectKey]int{}}, gate: g}
 	if err := o.setUp(whole); err != nil {
 		t.Fatal(err)
 	}

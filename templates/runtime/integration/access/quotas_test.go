@@ -32,12 +32,16 @@ const (
 func (o *operator) bounded(namespace string, count int64) context.Context {
 	o.t.Helper()
 	plane.MakeNamespace(o.t, namespace, "tenant=yes")
-	own := &quota.TenantQuota{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	own.Spec.Objects = map[string]int64{widgets: count, otherWidgets: count}
-	o.create(own)
+	o.create(ownQuota(namespace, count))
 	o.isBounded(namespace)
 	ctx, _ := o.in(namespace)
 	return ctx
+}
+
+func ownQuota(namespace string, count int64) *quota.TenantQuota {
+	own := &quota.TenantQuota{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	own.Spec.Objects = map[string]int64{widgets: count, otherWidgets: count}
+	return own
 }
 
 // isBounded waits until a tenant's quota is in force.
@@ -114,7 +118,7 @@ var overQuotas = []attempt{
 		}
 		return rt.GetClient().Create(ctx, otherWidget("v2", "versions", "second"))
 	}},
-	{"dry-run one more, whose name and defaults would be told", quotas, func(_ context.Context, rt *operator) error {
+	{"create one more in a dry run", quotas, func(_ context.Context, rt *operator) error {
 		return rt.GetClient().Create(rt.bounded("dry-run", 0), one("dry-run"), client.DryRunAll)
 	}},
 	{"create by server-side apply", quotas, func(_ context.Context, rt *operator) error {
@@ -194,6 +198,10 @@ var overQuotas = []attempt{
 	{"delete it", transport, func(_ context.Context, rt *operator) error {
 		ctx := rt.bounded("deletes-own", 0)
 		return rt.GetClient().Delete(ctx, &quota.TenantQuota{ObjectMeta: metav1.ObjectMeta{Name: "deletes-own"}})
+	}},
+	{"write its status", transport, func(_ context.Context, rt *operator) error {
+		ctx := rt.bounded("tells-own", 0)
+		return rt.GetClient().Status().Patch(ctx, &quota.TenantQuota{ObjectMeta: metav1.ObjectMeta{Name: "tells-own"}}, labelled())
 	}},
 	{"put a QuotaTemplate above it", transport, func(_ context.Context, rt *operator) error {
 		return rt.GetClient().Create(rt.bounded("tops", 0), &quota.Template{ObjectMeta: metav1.ObjectMeta{Name: "tops"}, Spec: quota.TemplateSpec{Priority: 100}})
