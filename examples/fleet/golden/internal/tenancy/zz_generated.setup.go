@@ -10,30 +10,42 @@ import (
 
 	"example.com/fleet/internal/runtime/access"
 	"example.com/fleet/internal/runtime/manager"
+	"example.com/fleet/internal/runtime/provision"
 	"example.com/fleet/internal/runtime/tenant"
 )
 
-// settings say which namespaces are tenants, and reach what the work for them may
-// reach. They bind their flags here, as controller-runtime binds --kubeconfig: main.go
-// is yours, and is the same with tenancy and without.
+// settings say which namespaces are tenants, reach what the work for them may reach, and
+// kept what their namespaces have. They bind their flags here, as controller-runtime binds
+// --kubeconfig: main.go is yours, and is the same with tenancy and without.
 var (
 	settings tenant.Settings
 	reach    access.Settings
+	kept     = provision.Settings{Name: "fleet-tenant"}
 )
 
 func init() {
 	settings.BindFlags(flag.CommandLine)
 	reach.BindFlags(flag.CommandLine)
+	kept.BindFlags(flag.CommandLine)
 	manager.Adjust(func(o *ctrl.Options) error { return reach.Limit(o, settings) })
 }
 
-// Setup returns the tenants, which are as the namespaces are for as long as rt runs.
+// Setup returns the tenants, which are as the namespaces are for as long as rt runs, and
+// has what is kept in these namespaces.
 func Setup(rt *manager.Runtime) (*tenant.Set, error) {
-	return settings.Follow(rt.Stopping(), rt)
+	tenants, err := settings.Follow(rt.Stopping(), rt)
+	if err != nil {
+		return nil, err
+	}
+	return tenants, kept.Setup(rt, tenants, settings)
 }
 
 // Confine returns rt as your reconcilers see it: its clients are confined to the tenant
 // of their context.
 func Confine(rt *manager.Runtime) (*manager.Runtime, error) {
-	return reach.Confine(rt, "energy.example.com", "transport.example.com")
+	allowed, err := kept.Reach(reach)
+	if err != nil {
+		return nil, err
+	}
+	return allowed.Confine(rt, "energy.example.com", "transport.example.com")
 }

@@ -92,6 +92,10 @@ func (s Settings) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cl
 	}
 	ctx, release := s.begin(ctx, time.Now().Add(s.Call.Timeout))
 	end := sync.OnceFunc(func() { release(); leave() })
+	if err := budget.Admit(ctx); err != nil {
+		defer end()
+		return nil, s.ended(ctx, err)
+	}
 	count(ctx)
 	under, err := open(ctx, desc, cc, method, options...)
 	if err != nil {

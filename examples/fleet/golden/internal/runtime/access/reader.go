@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -27,7 +28,7 @@ type reader struct {
 // Get implements client.Reader.
 func (r *reader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 	a := action{verb: "get", reads: true, namespace: key.Namespace, one: true}
-	if err := r.check(ctx, a, func() string { return r.kind(obj) + " " + key.Name }, nil); err != nil {
+	if err := r.check(ctx, a, func() string { return r.kind(obj) + " " + key.Name }, func() (bool, error) { return r.namespaced(obj) }); err != nil {
 		return err
 	}
 	return r.source(obj).Get(ctx, key, obj, opts...)
@@ -63,16 +64,20 @@ func (r *reader) kind(obj runtime.Object) string {
 	return gvk.Kind
 }
 
-func (r *reader) namespaced(list client.ObjectList) (bool, error) {
-	gvk, err := apiutil.GVKForObject(list, r.scheme)
+// namespaced tells whether objects of a kind, or of a list of it, are in namespaces.
+func (r *reader) namespaced(obj runtime.Object) (bool, error) {
+	gvk, err := apiutil.GVKForObject(obj, r.scheme)
 	if err != nil {
 		return false, err
 	}
-	one := schema.GroupVersionKind{Group: gvk.Group, Version: gvk.Version, Kind: strings.TrimSuffix(gvk.Kind, "List")}
-	return apiutil.IsGVKNamespaced(one, r.mapper)
+	if meta.IsListType(obj) {
+		gvk.Kind = strings.TrimSuffix(gvk.Kind, "List")
+	}
+	return apiutil.IsGVKNamespaced(gvk, r.mapper)
 }
 
-// confinedCache is a cache whose objects are read by a reader.
+// confinedCache is a cache whose objects are read by a reader. Its informers tell of all
+// namespaces.
 type confinedCache struct {
 	cache.Cache
 	*reader
@@ -86,4 +91,35 @@ func (c confinedCache) Get(ctx context.Context, key client.ObjectKey, obj client
 // List implements client.Reader.
 func (c confinedCache) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	return c.reader.List(ctx, list, opts...)
+}
+
+// GetInformer implements cache.Informers.
+func (c confinedCache) GetInformer(ctx context.Context, obj client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
+	if err := c.checkInformer(ctx, "watch", obj); err != nil {
+		return nil, err
+	}
+	return c.Cache.GetInformer(ctx, obj, opts...)
+}
+
+// GetInformerForKind implements cache.Informers.
+func (c confinedCache) GetInformerForKind(ctx context.Context, gvk schema.GroupVersionKind, opts ...cache.InformerGetOption) (cache.Informer, error) {
+	obj := &metav1.PartialObjectMetadata{}
+	obj.SetGroupVersionKind(gvk)
+	if err := c.checkInformer(ctx, "watch", obj); err != nil {
+		return nil, err
+	}
+	return c.Cache.GetInformerForKind(ctx, gvk, opts...)
+}
+
+// RemoveInformer implements cache.Informers.
+func (c confinedCache) RemoveInformer(ctx context.Context, obj client.Object) error {
+	if err := c.checkInformer(ctx, "stop watching", obj); err != nil {
+		return err
+	}
+	return c.Cache.RemoveInformer(ctx, obj)
+}
+
+func (c confinedCache) checkInformer(ctx context.Context, verb string, obj client.Object) error {
+	a := action{verb: verb, reads: true}
+	return c.check(ctx, a, func() string { return c.kind(obj) }, func() (bool, error) { return c.namespaced(obj) })
 }

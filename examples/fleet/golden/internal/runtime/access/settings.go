@@ -38,11 +38,8 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 // where tenants are named and not selected. Rights in these namespaces are then enough
 // for it.
 func (s Settings) Limit(o *ctrl.Options, tenants tenant.Settings) error {
-	if tenants.Selector != "" || tenants.Namespaces == "" {
-		return nil
-	}
-	named, err := tenant.Names("--tenant-namespaces", tenants.Namespaces)
-	if err != nil {
+	named, err := tenants.Only()
+	if err != nil || named == nil {
 		return err
 	}
 	shared, err := tenant.Names("--tenant-shared-namespaces", s.Shared)
@@ -59,7 +56,7 @@ func (s Settings) Limit(o *ctrl.Options, tenants tenant.Settings) error {
 // fits tells why the settings cannot be kept beside those of the process.
 func (s Settings) fits(process manager.Settings) error {
 	if s.Account != "" && process.LeaderElection && process.Leader.ServerFence {
-		return errors.New("--tenant-service-account and --leader-elect-server-fence: a request cannot be made in the name of a tenant's account " +
+		return errors.New("--tenant-service-account or --tenant-rbac, and --leader-elect-server-fence: a request cannot be made in the name of a tenant's account " +
 			"and of the operator's own; leave one of the two out")
 	}
 	return nil

@@ -14,7 +14,6 @@ import (
 
 	"example.com/fleet/internal/runtime/apipath"
 	"example.com/fleet/internal/runtime/fence"
-	"example.com/fleet/internal/runtime/requeue"
 	"example.com/fleet/internal/runtime/tenant"
 )
 
@@ -52,20 +51,27 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *transport) admit(r *http.Request) error {
 	what := func() string { return describe(r, t.root) }
 	name, _ := tenant.Of(r.Context())
-	refuse := func(hint string) error {
-		return requeue.Terminal(&RefusedError{Tenant: name, Verb: r.Method, What: what(), Hint: hint})
-	}
 	if clean := path.Clean(r.URL.Path); clean != strings.TrimSuffix(r.URL.Path, "/") && clean != r.URL.Path {
-		return refuse(hintPath) // it could be read in more than one way
+		return refused(name, action{verb: r.Method}, what(), hintPath) // it could be read in more than one way
 	}
 	if name == "" && t.account != "" {
-		return refuse(hintNobody)
+		return refused(name, action{verb: r.Method}, what(), hintNobody)
 	}
 	i := apipath.Parse(r.URL.Path, t.root)
-	a := action{verb: r.Method, reads: fence.Reads(r, t.root), namespace: i.Namespace, one: i.Name != "" || i.Resource == ""}
+	a := action{verb: r.Method, reads: fence.Reads(r, t.root), namespace: i.Namespace, bounds: bounds(i, r.Method)}
+	if i.Name != "" || i.Resource == "" {
+		return t.check(r.Context(), a, what, nil)
+	}
 	return t.check(r.Context(), a, what, func() (bool, error) {
 		return t.namespaced(schema.GroupVersionResource{Group: i.Group, Version: i.Version, Resource: i.Resource})
 	})
+}
+
+// bounds tells whether a request is about what bounds a tenant, by its name or among all.
+// What is made beside it takes nothing from it: of several bounds the tightest holds.
+func bounds(i apipath.Info, method string) bool {
+	all := i.Name == "" && method == http.MethodDelete
+	return i.GroupResource() == "resourcequotas" && (all || strings.HasPrefix(i.Name, tenant.BoundsPrefix))
 }
 
 func (t *transport) namespaced(resource schema.GroupVersionResource) (bool, error) {

@@ -18,7 +18,7 @@ type Info struct {
 }
 
 // Parse reads a path at an API server served under root: after that it is /api/v1 or
-// /apis/GROUP/VERSION, then [/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]].
+// /apis/GROUP/VERSION, then [/watch][/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]].
 func Parse(path, root string) Info {
 	s := strings.Split(strings.Trim(strings.TrimPrefix(path, strings.TrimSuffix(root, "/")), "/"), "/")
 	var i Info
@@ -29,6 +29,9 @@ func Parse(path, root string) Info {
 		i.Group, i.Version, s = s[1], s[2], s[3:]
 	default:
 		return Info{}
+	}
+	if len(s) > 1 && s[0] == "watch" { // the old way to watch, which is still served
+		s = s[1:]
 	}
 	if len(s) > 2 && s[0] == "namespaces" && (len(s) > 3 || !ofNamespace(s[2])) {
 		i.Namespace, s = s[1], s[2:]

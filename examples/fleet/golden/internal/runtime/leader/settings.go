@@ -133,14 +133,23 @@ func (s Settings) check() error {
 // podNamespace is where the kubelet tells a container its namespace.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
+// Home returns Namespace or, where it is empty, that of the pod. It fails outside of a pod.
+func (s Settings) Home() (string, error) {
+	if s.Namespace != "" {
+		return s.Namespace, nil
+	}
+	text, err := os.ReadFile(podNamespace)
+	if err != nil {
+		return "", fmt.Errorf("which namespace the operator is in is only known inside a pod; give --leader-elect-namespace: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
 // locate fills in what depends on the machine.
 func (s Settings) locate() (Settings, error) {
-	if s.Namespace == "" {
-		text, err := os.ReadFile(podNamespace)
-		if err != nil {
-			return s, fmt.Errorf("which namespace the lease is in is only known inside a pod; give --leader-elect-namespace: %w", err)
-		}
-		s.Namespace = strings.TrimSpace(string(text))
+	var err error
+	if s.Namespace, err = s.Home(); err != nil {
+		return s, fmt.Errorf("lease: %w", err)
 	}
 	if s.Identity == "" {
 		host, err := os.Hostname()

@@ -30,11 +30,15 @@ func (r *rules) enforce(ctx context.Context, name string, namespace metav1.Objec
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	bounds, err := r.of(ctx, name, namespace)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Bounds{}, err
+	case bounds == nil:
+		r.tenants.Release(name)
+		return Bounds{}, nil
 	}
 	r.tenants.Restrict(name, bounds.quota())
-	return bounds, nil
+	return *bounds, nil
 }
 
 // expect puts the limits of a namespace in force before it is a tenant.
@@ -43,25 +47,26 @@ func (r *rules) expect(ctx context.Context, namespace metav1.Object) error {
 	return err
 }
 
-func (r *rules) of(ctx context.Context, name string, namespace metav1.Object) (Bounds, error) {
+// of returns the bounds of a tenant, nil if nobody has given it any.
+func (r *rules) of(ctx context.Context, name string, namespace metav1.Object) (*Bounds, error) {
 	own, err := r.own(ctx, name)
 	if err != nil {
-		return Bounds{}, err
+		return nil, err
 	}
 	if own != nil {
-		return own.Spec.Bounds, nil
+		return &own.Spec.Bounds, nil
 	}
 	if namespace == nil {
-		return Bounds{}, nil
+		return nil, nil
 	}
 	list := &TemplateList{}
 	if err := r.cache.List(ctx, list); err != nil {
-		return Bounds{}, fmt.Errorf("quota templates: %w", err)
+		return nil, fmt.Errorf("quota templates: %w", err)
 	}
 	if template := choose(list.Items, namespace.GetLabels()); template != nil {
-		return template.Spec.Bounds, nil
+		return &template.Spec.Bounds, nil
 	}
-	return Bounds{}, nil
+	return nil, nil
 }
 
 // own returns the TenantQuota of a tenant, nil if it has none. One that is being deleted

@@ -5,6 +5,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
@@ -19,13 +21,15 @@ import (
 	"example.com/fleet/internal/runtime/cause"
 	"example.com/fleet/internal/runtime/chain"
 	"example.com/fleet/internal/runtime/requeue"
+	"example.com/fleet/internal/runtime/tenant"
 )
 
 // keeper keeps the bounds of tenants in force and tells how they are used. A pass is
 // about one tenant and is named after it, whether it has a TenantQuota or not.
 type keeper struct {
 	rules
-	name     string // of the v1.ResourceQuotas, and of their field manager
+	name     string      // of the v1.ResourceQuotas, and of their field manager
+	quotas   cache.Cache // of them alone
 	client   client.Client
 	recorder recorder.EventRecorder
 }
@@ -128,7 +132,7 @@ func (k *keeper) look(ctx context.Context, name string) (tenancy, error) {
 
 // namespace returns the metadata of a namespace, nil if it is not there.
 func (k *keeper) namespace(ctx context.Context, name string) (metav1.Object, error) {
-	namespace := namespaces()
+	namespace := tenant.NamespaceMetadata()
 	err := k.cache.Get(ctx, client.ObjectKey{Name: name}, namespace)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -154,8 +158,11 @@ func (k *keeper) absent(name string, namespace metav1.Object) string {
 
 // stored returns the tenant's v1.ResourceQuota, nil if there is none.
 func (k *keeper) stored(ctx context.Context, namespace string) (*corev1.ResourceQuota, error) {
+	if only := k.tenants.Only(); only != nil && !slices.Contains(only, namespace) {
+		return nil, nil // rights may not reach there
+	}
 	quota := &corev1.ResourceQuota{}
-	err := k.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.name}, quota)
+	err := k.quotas.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.name}, quota)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil

@@ -32,8 +32,12 @@ const (
 // Setup has rt keep the bounds of tenants as the custom resources of a group say. It is
 // called once, before rt runs. The scheme of rt has the types already, by [AddToScheme].
 func Setup(rt *manager.Runtime, tenants *tenant.Set, group string) error {
+	stored, err := rt.CacheOf(Name(group), tenants.Only())
+	if err != nil {
+		return err
+	}
 	k := &keeper{
-		rules: rules{cache: rt.GetClient(), tenants: tenants}, name: Name(group),
+		rules: rules{cache: rt.GetClient(), tenants: tenants}, name: Name(group), quotas: stored,
 		client: rt.GetClient(), recorder: rt.GetEventRecorder(tenantQuotas),
 	}
 	tenants.Expect(k.expect)
@@ -44,7 +48,7 @@ func Setup(rt *manager.Runtime, tenants *tenant.Set, group string) error {
 }
 
 // Name is the name of the v1.ResourceQuota that is kept in a tenant's namespace.
-func Name(group string) string { return "ctxscaffold-tenant." + group }
+func Name(group string) string { return tenant.BoundsPrefix + group }
 
 func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 	loop, err := reconciler.New(rt, reconciler.Kind[*TenantQuota]{
@@ -59,8 +63,10 @@ func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 	if err != nil {
 		return err
 	}
-	return register(rt, loop, tenantQuotas, []source.Source{rt.Gains(&TenantQuotaList{}), rt.Gains(namespaceList())},
-		k.unowned(k.observe), k.unowned(k.keep))
+	return register(rt, loop, tenantQuotas, []source.Source{
+		rt.Gains(&TenantQuotaList{}), rt.Gains(tenant.NamespaceMetadataList()),
+		source.Kind(k.quotas, client.Object(&corev1.ResourceQuota{}), handler.EnqueueRequestsFromMapFunc(itsTenant)),
+	}, k.unowned(k.observe), k.unowned(k.keep))
 }
 
 func setUpQuotaTemplates(rt *manager.Runtime) error {
@@ -93,29 +99,25 @@ func register[T client.Object](rt *manager.Runtime, loop *reconciler.Loop[T], na
 	), sources...)
 }
 
-// Configure implements reconciler.Configurer: passes are also caused by namespaces, their
-// ResourceQuotas, and templates. Those that only the status of a TenantQuota causes are
-// not left out: one may have begun before the cache had the status that the one before
-// it wrote, found nothing to change, and left a number that is wrong.
+// Configure implements reconciler.Configurer: passes are also caused by namespaces and
+// templates. Those that only the status of a TenantQuota causes are not left out: one may
+// have begun before the cache had the status that the one before it wrote, found nothing
+// to change, and left a number that is wrong.
 func (k *keeper) Configure(b *reconciler.Builder) error {
 	b.Watches(&TenantQuota{}, &handler.EnqueueRequestForObject{}).
 		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}).
-		Watches(&corev1.ResourceQuota{}, handler.EnqueueRequestsFromMapFunc(k.tenantOf)).
 		Watches(&Template{}, handler.EnqueueRequestsFromMapFunc(k.everyNamespace), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	return nil
 }
 
-// tenantOf maps a ResourceQuota of ours to its tenant.
-func (k *keeper) tenantOf(_ context.Context, quota client.Object) []reconcile.Request {
-	if quota.GetName() != k.name {
-		return nil
-	}
+// itsTenant maps a ResourceQuota of ours to its tenant.
+func itsTenant(_ context.Context, quota client.Object) []reconcile.Request {
 	return []reconcile.Request{request(quota.GetNamespace())}
 }
 
 // everyNamespace maps a template to all namespaces, which it selects or did.
 func (k *keeper) everyNamespace(ctx context.Context, _ client.Object) []reconcile.Request {
-	list := namespaceList()
+	list := tenant.NamespaceMetadataList()
 	if err := k.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		log.FromContext(ctx).Error(err, "Namespaces of a quota template cannot be read")
 		return nil
@@ -129,18 +131,4 @@ func (k *keeper) everyNamespace(ctx context.Context, _ client.Object) []reconcil
 
 func request(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
-}
-
-// namespaces returns an empty namespace, of which only metadata is read.
-func namespaces() *metav1.PartialObjectMetadata {
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	return namespace
-}
-
-// namespaceList is a list of them.
-func namespaceList() *metav1.PartialObjectMetadataList {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return list
 }

@@ -6,12 +6,13 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"example.com/fleet/internal/runtime/runtimetest"
 )
 
 const many = 10_000
@@ -148,56 +149,35 @@ func BenchmarkCountingTheLines(b *testing.B) {
 }
 
 // BenchmarkEnter prints what a reconcile in a sandbox costs beside one outside of any,
-// and, as a yardstick for the machine, what a context with a cause costs alone. The
-// cases are run in turn, in blocks so short that most are not disturbed by whatever
-// else the machine does; the medians of the faster half of the blocks are reported.
+// and, as a yardstick for the machine, what a context with a cause costs alone.
 func BenchmarkEnter(b *testing.B) {
-	const blocks, passes = 1000, 200
 	f := build(b, 10)
 	populate(b, f)
 	f.Restrict("tenant-00001", Quota{Limits: Limits{Concurrency: 5, Rate: 1e9, Calls: 5}})
 	f.Restrict("tenant-00002", Quota{Limits: Limits{Budget: time.Minute}})
-	enter := func(tenant string) func(context.Context) {
+	within := func(pass func(context.Context)) func() {
+		return func() {
+			parent, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			pass(parent)
+		}
+	}
+	enter := func(tenant string) func() {
 		gate, req := f.Gate(nothing), reconcile.Request{NamespacedName: key(tenant, "x")}
-		return func(ctx context.Context) {
+		return within(func(ctx context.Context) {
 			if err := gate(ctx, req); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	}
-	cases := []struct {
-		name string
-		pass func(context.Context)
-	}{
-		{"outside", func(context.Context) {}},
-		{"WithCancelCause", func(ctx context.Context) {
+	medians := runtimetest.Medians(b,
+		within(func(context.Context) {}),
+		within(func(ctx context.Context) {
 			_, end := context.WithCancelCause(ctx)
 			end(nil)
-		}},
-		{"sandbox", enter("tenant-00000")},
-		{"limited", enter("tenant-00001")},
-		{"with-budget", enter("tenant-00002")},
-	}
-	times := make([][]float64, len(cases))
-	for range b.N {
-		for range blocks {
-			for i, c := range cases {
-				begin := time.Now()
-				for range passes {
-					parent, cancel := context.WithCancel(b.Context())
-					c.pass(parent)
-					cancel()
-				}
-				times[i] = append(times[i], float64(time.Since(begin).Nanoseconds())/passes)
-			}
-		}
-	}
-	medians := make([]float64, len(cases))
-	for i := range times {
-		slices.Sort(times[i])
-		medians[i] = times[i][len(times[i])/4]
-	}
-	for i, c := range cases[1:] {
-		b.ReportMetric(medians[i+1]-medians[0], c.name+"-ns")
+		}),
+		enter("tenant-00000"), enter("tenant-00001"), enter("tenant-00002"))
+	for i, name := range []string{"WithCancelCause", "sandbox", "limited", "with-budget"} {
+		b.ReportMetric(medians[i+1]-medians[0], name+"-ns")
 	}
 }

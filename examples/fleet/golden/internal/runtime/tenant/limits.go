@@ -23,7 +23,8 @@ type Limits struct {
 	// the kind's own.
 	Budget time.Duration
 	// Calls is how many calls to the outside are begun per second, after as many
-	// at once, by all kinds together (see [Call]).
+	// at once, by all kinds together: each attempt of a budget.Operation, and what
+	// asks by budget.Admit.
 	Calls float64
 }
 
@@ -32,6 +33,8 @@ type Quota struct {
 	Limits
 	// Suspended tells that nothing is done for the tenant.
 	Suspended bool
+	// Excluded tells that the namespace is no tenant, although it is selected.
+	Excluded bool
 }
 
 // allowance is a quota, with what is made of it once.
@@ -42,6 +45,17 @@ type allowance struct {
 
 func allow(q Quota) *allowance {
 	return &allowance{q, cause.ReconcileDeadline.With(q.Budget.String() + " for the tenant")}
+}
+
+// refuses returns why nothing is begun under the quota, nil if it is.
+func (q Quota) refuses() *cause.Cause {
+	switch {
+	case q.Excluded:
+		return errNoTenant
+	case q.Suspended:
+		return cause.TenantSuspended
+	}
+	return nil
 }
 
 // tightens tells whether the work there is must begin anew under limit.

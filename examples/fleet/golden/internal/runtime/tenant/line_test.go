@@ -317,6 +317,7 @@ func TestACallIsAnsweredOnce(t *testing.T) {
 func TestWhatWasLimitedIsNotCalledForASuspendedTenant(t *testing.T) {
 	for name, happens := range map[string]func(*Set){
 		"suspended": func(s *Set) { s.Restrict("a", Quota{Suspended: true}) },
+		"excluded":  func(s *Set) { s.Restrict("a", Quota{Excluded: true}) },
 		"gone":      func(s *Set) { s.Forget("a") },
 	} {
 		f := build(t, 100, "a")

@@ -4,6 +4,7 @@ package tenant
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -147,22 +148,33 @@ type entry struct {
 	older  *entry
 	newer  *entry
 	again  bool // was ended to begin anew
-	left   bool
+	left   atomic.Bool
 }
 
 type entryKey struct{}
 
 // Value implements context.Context.
 func (e *entry) Value(key any) any {
-	if key == (entryKey{}) {
+	if key == (entryKey{}) || key == (budget.MeterKey{}) {
 		return e
 	}
 	return e.Fenced.Value(key)
 }
 
-// leave ends the work. It may be called more than once.
-func (e *entry) leave() {
-	outcome := cause.Classify(e, nil)
+// Of returns the namespace of the tenant that work under ctx is done for. It is
+// false outside of a sandbox.
+func Of(ctx context.Context) (namespace string, ok bool) {
+	e, ok := ctx.Value(entryKey{}).(*entry)
+	if !ok {
+		return "", false
+	}
+	return e.box.tenant.name, true
+}
+
+// leave ends the work under inside, the context of the entry. It may be called more
+// than once.
+func (e *entry) leave(inside context.Context) {
+	outcome := cause.Classify(inside, nil)
 	e.cancel(nil)
 	if e.stop != nil {
 		e.stop()
@@ -177,10 +189,9 @@ func (e *entry) vacate() bool {
 	b := e.box
 	b.kind.set.mu.Lock()
 	defer b.kind.set.mu.Unlock()
-	if e.left {
+	if e.left.Swap(true) {
 		return false
 	}
-	e.left = true
 	defer func() { e.older, e.newer = nil, nil }() // a context that is kept keeps no others
 	if e.older != nil {
 		e.older.newer = e.newer
@@ -191,7 +202,7 @@ func (e *entry) vacate() bool {
 		b.newest = e.older
 	}
 	b.release(1)
-	if e.again && b.tenant.phase != gone && b.tenant.refuses() != cause.TenantSuspended {
+	if e.again && !b.tenant.rests() {
 		b.rejoin(e.name)
 	}
 	b.queueUp()

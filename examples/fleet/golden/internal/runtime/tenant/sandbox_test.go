@@ -5,6 +5,7 @@ package tenant
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,39 @@ func TestWorkIsAChildOfTheReconcile(t *testing.T) {
 	}
 }
 
+func TestTheEndOfWorkIsToldAlsoWhereItDoesNotReach(t *testing.T) {
+	f := build(t, 8, "a", "b", "c")
+	if err := Over(t.Context()); err != nil {
+		t.Errorf("outside: %v", err)
+	}
+	left, leave := f.work(t, "a", "x")
+	running, leaveRunning := f.work(t, "b", "x")
+	defer leaveRunning()
+	other, leaveOther := f.work(t, "c", "x")
+	defer leaveOther()
+	for _, ctx := range []context.Context{left, running, other} {
+		if err := errors.Join(Over(context.WithoutCancel(ctx)), budget.Admit(context.WithoutCancel(ctx))); err != nil {
+			t.Errorf("under way: %v", err)
+		}
+	}
+	leave()
+	f.Restrict("b", Quota{Suspended: true})
+	f.Forget("a")
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want error
+	}{
+		"left": {left, ErrOver}, "suspended": {running, cause.TenantSuspended}, "of another tenant": {other, nil},
+	} {
+		if err := Over(context.WithoutCancel(test.ctx)); err != test.want {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		if err := budget.Admit(context.WithoutCancel(test.ctx)); err != test.want {
+			t.Errorf("%s, a call: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
 func TestWorkEndsWithItsCause(t *testing.T) {
 	for name, test := range map[string]struct {
 		happens func(*Set)
@@ -56,6 +90,7 @@ func TestWorkEndsWithItsCause(t *testing.T) {
 		"terminating": {func(s *Set) { s.Put(Namespace{Name: "a", UID: "uid-of-a", Terminating: true}) }, cause.TenantGone},
 		"replaced":    {func(s *Set) { s.Put(Namespace{Name: "a", UID: "another"}) }, cause.TenantGone},
 		"suspended":   {func(s *Set) { s.Restrict("a", Quota{Suspended: true}) }, cause.TenantSuspended},
+		"excluded":    {func(s *Set) { s.Restrict("a", Quota{Excluded: true}) }, cause.TenantGone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -235,30 +270,33 @@ func TestCallsAreLimited(t *testing.T) {
 		defer leaveSibling()
 		other, leaveOther := f.work(t, "b", "x")
 		defer leaveOther()
-		for i, c := range []context.Context{ctx, sibling} {
-			if err := Call(c); err != nil {
-				t.Fatalf("call %d: %v", i, err)
-			}
-		}
-		err := Call(ctx)
-		if err == nil || !budget.Retryable(err) {
-			t.Fatalf("error %v", err)
-		}
-		for _, c := range []context.Context{other, t.Context()} {
-			if err := Call(c); err != nil {
-				t.Errorf("another's call: %v", err)
-			}
-		}
 		begin := time.Now()
-		calls := budget.Operation{Timeout: 10 * time.Second, Backoff: budget.Backoff{Attempts: 2, Base: time.Millisecond, Max: time.Millisecond}}
-		if err := calls.Do(ctx, Call); err != nil {
-			t.Error(err)
+		call := func(ctx context.Context) time.Duration {
+			t.Helper()
+			if err := budget.Admit(ctx); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(begin)
 		}
-		if took := time.Since(begin); took != 500*time.Millisecond {
-			t.Errorf("a turn after %s", took)
+		for i, c := range []context.Context{ctx, sibling, other, t.Context()} {
+			if at := call(c); at != 0 {
+				t.Errorf("call %d after %s", i, at)
+			}
 		}
+		if at := call(ctx); at != 500*time.Millisecond {
+			t.Errorf("a third call of two per second after %s", at)
+		}
+		if at := call(other); at != 500*time.Millisecond {
+			t.Errorf("another's call after %s", at)
+		}
+		hasty, release := context.WithTimeout(ctx, 400*time.Millisecond)
+		defer release()
+		if err := budget.Admit(hasty); !budget.Retryable(err) || !strings.Contains(err.Error(), "tenant a may make 2 calls per second") {
+			t.Errorf("no time for a turn: %v", err)
+		}
+		time.Sleep(time.Second) // after which there are turns
 		f.Forget("a")
-		if err := Call(ctx); !errors.Is(err, cause.TenantGone) {
+		if err := budget.Admit(ctx); !errors.Is(err, cause.TenantGone) {
 			t.Errorf("a call of a tenant that is gone: %v", err)
 		}
 	})
@@ -279,7 +317,7 @@ func (objects) Get(_ context.Context, k client.ObjectKey, o client.Object, _ ...
 }
 
 func TestANamespaceThatIsDeletedWaitsForFinalizers(t *testing.T) {
-	for name, quota := range map[string]Quota{"": {}, "suspended": {Suspended: true}} {
+	for name, quota := range map[string]Quota{"": {}, "suspended": {Suspended: true}, "excluded": {Excluded: true}} {
 		t.Run(name, func(t *testing.T) {
 			f := build(t, 4, "a")
 			f.kind.Cache = objects{}

@@ -83,7 +83,7 @@ func (k *Sandboxes) Gate(next chain.Func) chain.Func {
 		if err != nil {
 			return chain.CutShort(err)
 		}
-		defer e.leave() //nolint:contextcheck // judges the sandbox's own context, which ends before ctx
+		defer e.leave(inside)
 		return next(inside, req)
 	}
 }
@@ -98,7 +98,7 @@ func (k *Sandboxes) Enter(ctx context.Context, key client.ObjectKey) (context.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	return inside, e.leave, nil
+	return inside, func() { e.leave(inside) }, nil
 }
 
 // admit is Enter without a function to leave by, which has to be allocated. The

@@ -14,6 +14,10 @@ import (
 	"example.com/fleet/internal/runtime/cause"
 )
 
+// BoundsPrefix begins the names of what bounds a tenant and is in its namespace. It is not
+// for the work for the tenant to change.
+const BoundsPrefix = "ctxscaffold-tenant."
+
 // Set is the tenants of an operator. It is safe for use by many goroutines. One
 // mutex guards all of it and of its sandboxes, as nothing is done under it that
 // takes longer than to cancel contexts.
@@ -21,6 +25,7 @@ type Set struct {
 	base    context.Context // of fences
 	seed    maphash.Seed    // of identities
 	workers int             // of each kind
+	free    *allowance      // of tenants that are given no quota
 
 	selection Selection                                  // of Watch
 	expect    func(context.Context, metav1.Object) error // nil if nobody wants to know
@@ -29,11 +34,15 @@ type Set struct {
 	tenants map[string]*tenant
 	quotas  map[string]*allowance // also of namespaces that are not there
 	kinds   []*Sandboxes
+	turns   []func(namespace string)
 }
 
 // New returns a Set without tenants. Of ctx it has the values.
 func New(ctx context.Context) *Set {
-	return &Set{base: context.WithoutCancel(ctx), seed: maphash.MakeSeed(), tenants: map[string]*tenant{}, quotas: map[string]*allowance{}}
+	return &Set{
+		base: context.WithoutCancel(ctx), seed: maphash.MakeSeed(), free: allow(Quota{}),
+		tenants: map[string]*tenant{}, quotas: map[string]*allowance{},
+	}
 }
 
 // tenant is one namespace.
@@ -68,9 +77,6 @@ type Namespace struct {
 	Terminating bool
 }
 
-// unrestricted is the quota of tenants that have none.
-var unrestricted = allow(Quota{})
-
 // Put makes a namespace a tenant, or tells what became of it. When its deletion
 // begins what is under way ends, with cause.TenantGone, and from then on only
 // objects that are being deleted are worked on: the namespace waits for their
@@ -85,12 +91,13 @@ func (s *Set) Put(ns Namespace) {
 		t = nil
 	}
 	if t == nil {
-		t = &tenant{name: ns.Name, identity: identity, quota: unrestricted}
+		t = &tenant{name: ns.Name, identity: identity, quota: s.free}
 		if q := s.quotas[ns.Name]; q != nil {
 			t.limit(q)
 		}
 		s.tenants[ns.Name] = t
 		s.greet(t)
+		s.turn(ns.Name)
 	}
 	if ns.Terminating && t.phase == active {
 		t.phase = terminating
@@ -113,6 +120,7 @@ func (s *Set) forget(t *tenant) {
 	t.phase = gone
 	t.end(cause.TenantGone)
 	delete(s.tenants, t.name)
+	s.turn(t.name)
 }
 
 // Keep forgets the tenants that are not among names.
@@ -127,15 +135,15 @@ func (s *Set) Keep(names map[string]bool) {
 }
 
 // Restrict gives the namespace of that name a quota, now or when it becomes a
-// tenant; the zero Quota takes it back. What is under way in a tenant that is
-// suspended ends with cause.TenantSuspended. What is under way and more than
-// tighter limits allow ends with cause.TenantLimited and begins anew under them:
-// everything if it is the budget, the latest if it is the concurrency.
+// tenant, until [Set.Release]. What is under way in a tenant that is suspended ends
+// with cause.TenantSuspended, in one that is excluded with cause.TenantGone. What is
+// under way and more than tighter limits allow ends with cause.TenantLimited and begins
+// anew under them: everything if it is the budget, the latest if it is the concurrency.
 func (s *Set) Restrict(name string, q Quota) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	allowed := unrestricted
-	if q == unrestricted.Quota {
+	allowed := s.free
+	if q == s.free.Quota {
 		delete(s.quotas, name)
 	} else {
 		allowed = allow(q)
@@ -147,17 +155,25 @@ func (s *Set) Restrict(name string, q Quota) {
 	}
 	before := t.quota
 	t.limit(allowed)
+	refused, refuses := before.refuses(), allowed.refuses()
 	switch {
 	case t.phase != active: // has no reconciles to begin with, and finalizers must end
-	case q.Suspended && !before.Suspended:
-		t.end(cause.TenantSuspended)
-	case before.Suspended && !q.Suspended:
+	case refuses != nil && refused == nil:
+		t.end(refuses)
+	case refused != nil && refuses == nil:
 		s.greet(t)
+	}
+	if before.Excluded != allowed.Excluded {
+		s.turn(name)
 	}
 	for b := t.boxes; b != nil; b = b.next {
 		b.limit(before.Limits)
 	}
 }
+
+// Release takes back the quota of the namespace of that name. It is then without limits,
+// or no tenant, as Settings.RequireQuota says.
+func (s *Set) Release(name string) { s.Restrict(name, s.free.Quota) }
 
 // limit gives the tenant another quota.
 func (t *tenant) limit(q *allowance) {
@@ -179,7 +195,7 @@ func (t *tenant) end(why *cause.Cause) {
 
 // greet has the objects of a tenant enqueued, unless none of them may be worked on.
 func (s *Set) greet(t *tenant) {
-	if t.refuses() == cause.TenantSuspended {
+	if t.rests() {
 		return
 	}
 	for _, k := range s.kinds {
@@ -199,8 +215,14 @@ func (t *tenant) refuses() error {
 		return errNoTenant
 	case t.phase == terminating:
 		return errTerminating
-	case t.quota.Suspended:
-		return cause.TenantSuspended
+	}
+	if why := t.quota.refuses(); why != nil {
+		return why
 	}
 	return nil
+}
+
+// rests tells whether nothing at all is done for the tenant, not even what finalizers ask.
+func (t *tenant) rests() bool {
+	return t.phase == gone || t.phase == active && t.quota.refuses() != nil
 }

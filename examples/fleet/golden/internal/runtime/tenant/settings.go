@@ -18,12 +18,15 @@ import (
 const DefaultWorkers = 10
 
 // Settings say which namespaces are tenants: those that are named and those that are
-// selected, and all of them if neither is given.
+// selected, and all of them if neither is given; of these only those with a quota, where
+// one is required.
 type Settings struct {
 	// Selector is a label selector of namespaces.
 	Selector string
 	// Namespaces are names of namespaces, separated by commas.
 	Namespaces string
+	// RequireQuota excludes namespaces that are given no quota.
+	RequireQuota bool
 	// Workers is how many objects of one kind are worked on at a time, by all
 	// tenants together. 0 means [DefaultWorkers].
 	Workers int
@@ -35,6 +38,8 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 		"Label selector of the namespaces that are tenants, such as tenant=yes. Without it and --tenant-namespaces all are.")
 	fs.StringVar(&s.Namespaces, "tenant-namespaces", s.Namespaces,
 		"Names of namespaces that are tenants, separated by commas, beside those that --tenant-selector selects.")
+	fs.BoolVar(&s.RequireQuota, "tenant-require-quota", s.RequireQuota,
+		"Of these namespaces only those are tenants that a TenantQuota or a QuotaTemplate is about.")
 	fs.IntVar(&s.Workers, "tenant-workers", s.Workers,
 		fmt.Sprintf("How many objects of one kind are worked on at a time, by all tenants together. 0 means %d.", DefaultWorkers))
 }
@@ -50,8 +55,12 @@ func (s Settings) Follow(ctx context.Context, mgr manager.Manager) (*Set, error)
 	if set.workers, err = s.count(); err != nil {
 		return nil, err
 	}
+	s.require(set)
 	return set, set.Watch(mgr, selection)
 }
+
+// require has tenants without a quota be excluded, where one is required.
+func (s Settings) require(set *Set) { set.free = allow(Quota{Excluded: s.RequireQuota}) }
 
 func (s Settings) count() (int, error) {
 	switch {
@@ -76,6 +85,15 @@ func (s Settings) selection() (Selection, error) {
 	selection.Names, err = Names("--tenant-namespaces", s.Namespaces)
 	return selection, err
 }
+
+// Only is that of the namespaces that are selected.
+func (s Settings) Only() ([]string, error) {
+	selection, err := s.selection()
+	return selection.Only(), err
+}
+
+// All tells whether every namespace is a tenant.
+func (s Settings) All() bool { return s.Selector == "" && s.Namespaces == "" && !s.RequireQuota }
 
 // Names reads the value of a flag: names of namespaces, separated by commas.
 func Names(flag, value string) ([]string, error) {

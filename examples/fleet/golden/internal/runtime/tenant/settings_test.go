@@ -3,12 +3,15 @@
 package tenant
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"example.com/fleet/internal/runtime/cause"
 )
 
 func TestSettingsSayWhichNamespacesAreTenants(t *testing.T) {
@@ -75,9 +78,59 @@ func TestSettingsThatSayNothingAreRefused(t *testing.T) {
 	}
 }
 
+// Where a quota is required, it makes a tenant.
+func TestAQuotaMayBeRequired(t *testing.T) {
+	f := build(t, 4)
+	Settings{RequireQuota: true}.require(f.Set)
+	f.Put(Namespace{Name: "a", UID: "uid-of-a"})
+	refused := func() {
+		t.Helper()
+		if _, _, err := f.Enter(t.Context(), key("a", "x")); !errors.Is(err, cause.TenantGone) {
+			t.Errorf("error %v", err)
+		}
+	}
+	refused()
+	if len(f.arrived) != 0 {
+		t.Error("objects of what is no tenant are enqueued")
+	}
+	f.Restrict("a", Quota{})
+	if len(f.arrived) != 1 {
+		t.Error("objects of a tenant are not enqueued")
+	}
+	_, leave := f.work(t, "a", "x")
+	leave()
+	f.Release("a")
+	refused()
+	if len(f.quotas) != 0 {
+		t.Errorf("%d quotas are kept of namespaces that have none", len(f.quotas))
+	}
+}
+
 func TestWithoutTenancyThereIsNoNumberOfWorkers(t *testing.T) {
 	var none *Set
 	if n := none.Workers(); n != 0 {
 		t.Errorf("%d workers", n)
+	}
+}
+
+func TestWhichNamespacesCanBeTenants(t *testing.T) {
+	for what, c := range map[string]struct {
+		settings Settings
+		only     string
+		all      bool
+	}{
+		"named":              {Settings{Namespaces: "a, b"}, "a b", false},
+		"selected":           {Settings{Selector: "tenant=yes"}, "", false},
+		"named and selected": {Settings{Namespaces: "a", Selector: "tenant=yes"}, "", false},
+		"all":                {Settings{}, "", true},
+		"bounded":            {Settings{RequireQuota: true}, "", false},
+	} {
+		only, err := c.settings.Only()
+		if err != nil || strings.Join(only, " ") != c.only || (only == nil) != (c.only == "") {
+			t.Errorf("%s: only %v, error %v", what, only, err)
+		}
+		if all := c.settings.All(); all != c.all {
+			t.Errorf("%s: all is %v", what, all)
+		}
 	}
 }

@@ -30,6 +30,29 @@ func (k *Sandboxes) Wakes() source.Source {
 	})
 }
 
+// Turns is the source of namespaces that become tenants or are no longer: it enqueues
+// their names.
+func (s *Set) Turns() source.Source {
+	return source.Func(func(_ context.Context, queue backlog.Queue) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.turns = append(s.turns, func(namespace string) {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKey{Name: namespace}})
+		})
+		for name := range s.tenants {
+			s.turn(name)
+		}
+		return nil
+	})
+}
+
+// turn tells that a namespace has become a tenant, or is one no longer.
+func (s *Set) turn(namespace string) {
+	for _, tell := range s.turns {
+		tell(namespace)
+	}
+}
+
 // greet notes a tenant whose objects are to be enqueued.
 func (k *Sandboxes) greet(name string) {
 	k.arrived = append(k.arrived, name)

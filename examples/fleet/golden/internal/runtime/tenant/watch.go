@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -35,6 +34,15 @@ func (s Selection) Has(namespace metav1.Object) bool {
 		s.Selector != nil && s.Selector.Matches(labels.Set(namespace.GetLabels()))
 }
 
+// Only returns the names of all namespaces that can be selected, nil where others can be
+// too, by a selector or because none is named.
+func (s Selection) Only() []string {
+	if s.Selector != nil {
+		return nil
+	}
+	return s.Names
+}
+
 // Watch adds a watch to mgr that keeps the Set as the selected namespaces are, for as
 // long as mgr runs. It reads metadata only and keeps none.
 func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
@@ -43,15 +51,32 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 	if err != nil {
 		return fmt.Errorf("tenants: %w", err)
 	}
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, list), Handler: follower{s}}})
+	return mgr.Add(namespaces{&watch.Loop{Name: "namespaces", Source: watch.For(c, NamespaceMetadataList()), Handler: follower{s}}})
 }
+
+// Only is that of what Watch selects.
+func (s *Set) Only() []string { return s.selection.Only() }
 
 // Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
 // selects, and is not being deleted.
 func (s *Set) Selects(namespace metav1.Object) bool {
 	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace)
+}
+
+// Has tells whether a namespace as it is given is a tenant, which one that Selects tells
+// of is not if it is excluded. It is not known where Watch has yet to come to the
+// namespace; then Turns enqueues it.
+func (s *Set) Has(namespace metav1.Object) (is, known bool) {
+	if !s.Selects(namespace) {
+		return false, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenants[namespace.GetName()]
+	if t == nil {
+		return false, false
+	}
+	return !t.quota.Excluded, true
 }
 
 // Expect has f called with each selected namespace before it becomes a tenant, and with

@@ -180,6 +180,23 @@ func TestWhatTheSetSelects(t *testing.T) {
 	}
 }
 
+func TestWhatTheSetHas(t *testing.T) {
+	f := build(t, 4, "a", "excluded", "going")
+	f.Set.selection = Selection{Names: []string{"a", "excluded", "going", "new"}}
+	f.Restrict("excluded", Quota{Excluded: true})
+	for _, test := range []struct {
+		*metav1.PartialObjectMetadata
+		is, known bool
+	}{
+		{namespace("a"), true, true}, {namespace("excluded"), false, true}, {namespace("stranger"), false, true},
+		{namespace("going", "deleted"), false, true}, {namespace("new"), false, false},
+	} {
+		if is, known := f.Has(test); is != test.is || known != test.known {
+			t.Errorf("%s: %t, known %t", test.Name, is, known)
+		}
+	}
+}
+
 func TestWhatIsNoObjectIsAnError(t *testing.T) {
 	follower := follower{New(t.Context())}
 	if err := follower.Handle(t.Context(), apiwatch.Event{Object: &metav1.Status{}}); err == nil {

@@ -40,7 +40,8 @@ func (o Operation) Begin(ctx context.Context) (context.Context, context.CancelFu
 // Do runs f under the operation's budget, again and again while its error is
 // [Retryable], attempts are left and the next wait ends before the budget does.
 // f must be safe to repeat: a read, a write with a precondition, a call with an
-// idempotency key.
+// idempotency key. Where calls are rationed (see [Meter]) each attempt waits for its
+// turn.
 //
 // An operation with a name is observed (see package observe). The returned error
 // wraps f's last error and, if the budget or ctx ended, the
@@ -74,8 +75,11 @@ func (o Operation) repeat(ctx context.Context, f func(context.Context) error) er
 	}
 }
 
-// try runs one attempt. The error wraps the cause if a context ended.
+// try runs one attempt, when it may begin. The error wraps the cause if a context ended.
 func (o Operation) try(ctx context.Context, f func(context.Context) error) error {
+	if err := Admit(ctx); err != nil {
+		return cause.Classify(ctx, err).Err
+	}
 	if o.Attempt > 0 {
 		var release context.CancelFunc
 		ctx, release = context.WithTimeoutCause(ctx, o.Attempt, cause.AttemptDeadline.With(o.Name+", "+o.Attempt.String()))

@@ -5,6 +5,8 @@ package manager
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,5 +64,25 @@ func TestCachesThatCannotBeMade(t *testing.T) {
 	_, err := bounded(func(*rest.Config, cache.Options) (cache.Cache, error) { return nil, failure })(nil, cache.Options{})
 	if !errors.Is(err, failure) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAnAddedCacheEndsInTime(t *testing.T) {
+	c, err := start(t.Context(), t, Settings{}, nil).CacheOf("n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.(boundedCache); !ok {
+		t.Errorf("it is a %T", c)
+	}
+}
+
+func TestACacheHoldsOneName(t *testing.T) {
+	if o := called("n", nil); o.DefaultFieldSelector.String() != "metadata.name=n" || o.DefaultNamespaces != nil {
+		t.Errorf("%+v", o)
+	}
+	o := called("n", []string{"b", "a"})
+	if got := slices.Sorted(maps.Keys(o.DefaultNamespaces)); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("of %v", got)
 	}
 }

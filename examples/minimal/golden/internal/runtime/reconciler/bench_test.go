@@ -5,7 +5,6 @@ package reconciler_test
 import (
 	"context"
 	"io"
-	"slices"
 	"testing"
 	"time"
 
@@ -115,36 +114,19 @@ func TestTheChainAllocatesLittle(t *testing.T) {
 	}
 }
 
-// BenchmarkOverhead runs bare and wrapped passes in turn, in blocks so short that
-// most are not disturbed by whatever else the machine does, and reports the
-// medians of the faster half of the blocks.
+// BenchmarkOverhead prints what a bare pass costs, a wrapped one, and what that adds.
 func BenchmarkOverhead(b *testing.B) {
-	const blocks, passes = 1000, 200
 	bare, wrapped := pair(b)
 	ctx := log.IntoContext(b.Context(), logr.Discard())
-	block := func(r reconcile.Reconciler) float64 {
-		begin := time.Now()
-		for range passes {
+	pass := func(r reconcile.Reconciler) func() {
+		return func() {
 			if _, err := r.Reconcile(ctx, request); err != nil {
 				b.Fatal(err)
 			}
 		}
-		return float64(time.Since(begin).Nanoseconds()) / passes
 	}
-	var times [2][]float64
-	for range b.N {
-		for range blocks {
-			for i, r := range []reconcile.Reconciler{bare, wrapped} {
-				times[i] = append(times[i], block(r))
-			}
-		}
-	}
-	for i := range times {
-		slices.Sort(times[i])
-		times[i] = times[i][:len(times[i])/2]
-	}
-	middle := func(sorted []float64) float64 { return sorted[len(sorted)/2] }
-	b.ReportMetric(middle(times[0]), "bare-ns/pass")
-	b.ReportMetric(middle(times[1]), "wrapped-ns/pass")
-	b.ReportMetric(middle(times[1])-middle(times[0]), "added-ns/pass")
+	medians := runtimetest.Medians(b, pass(bare), pass(wrapped))
+	b.ReportMetric(medians[0], "bare-ns/pass")
+	b.ReportMetric(medians[1], "wrapped-ns/pass")
+	b.ReportMetric(medians[1]-medians[0], "added-ns/pass")
 }

@@ -11,7 +11,8 @@
 //
 // [Operation.Do] repeats what is worth repeating. Which errors are is decided
 // by type (see [Retryable]); it does not start a wait that cannot end within
-// the budget.
+// the budget. Attempts may be rationed by a [Meter] in the context, as those made
+// for a tenant are.
 //
 // A fence (see [WithFence]) is a context whose end forbids even the status
 // write: leadership, a tenant, the end of the shutdown period.

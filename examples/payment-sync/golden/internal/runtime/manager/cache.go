@@ -4,8 +4,11 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -16,6 +19,31 @@ import (
 // up to half a minute without looking at its context, which would eat up the
 // shutdown period of everything that is stopped later.
 const cachePatience = time.Second
+
+// CacheOf adds a cache beside the manager's own, which runs for as long. It holds what has
+// the name, whoever made it and however it is labelled, in the given namespaces, or in all
+// without any. Rights on objects of that name are enough for it.
+func (r *Runtime) CacheOf(name string, namespaces []string) (cache.Cache, error) {
+	o := called(name, namespaces)
+	o.HTTPClient, o.Scheme, o.Mapper = r.GetHTTPClient(), r.GetScheme(), r.GetRESTMapper()
+	c, err := bounded(cache.New)(r.GetConfig(), o)
+	if err != nil {
+		return nil, fmt.Errorf("cache of %s: %w", name, err)
+	}
+	return c, r.Add(c)
+}
+
+// called are the options of a cache that holds what has the name.
+func called(name string, namespaces []string) cache.Options {
+	o := cache.Options{DefaultFieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name)}
+	for _, namespace := range namespaces {
+		if o.DefaultNamespaces == nil {
+			o.DefaultNamespaces = map[string]cache.Config{}
+		}
+		o.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return o
+}
 
 // bounded makes caches that end within cachePatience.
 func bounded(newCache cache.NewCacheFunc) cache.NewCacheFunc {
@@ -32,6 +60,9 @@ func bounded(newCache cache.NewCacheFunc) cache.NewCacheFunc {
 }
 
 type boundedCache struct{ cache.Cache }
+
+// GetCache has controller-runtime start and stop it with the other caches.
+func (c boundedCache) GetCache() cache.Cache { return c }
 
 // Start runs the cache until ctx ends. Informers that do not end with it are
 // left behind; they end with the process, if not before.

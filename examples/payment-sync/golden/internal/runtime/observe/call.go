@@ -19,8 +19,8 @@ import (
 // goroutines, and on nil.
 type Call struct {
 	operation *Operation
-	begun     time.Time
-	span      trace.Span // nil unless it is recorded
+	begun     time.Duration // after epoch
+	span      trace.Span    // nil unless it is recorded
 
 	mu       sync.Mutex
 	ended    bool
@@ -31,6 +31,10 @@ type Call struct {
 
 // Panicked is the outcome of an operation that does not return.
 var Panicked = cause.Outcome{Name: "panic", Err: errors.New("panicked")}
+
+// epoch is what beginnings are counted from. The time since then reads one clock,
+// the monotonic one, where time.Now reads two.
+var epoch = time.Now()
 
 type callKey struct{}
 
@@ -74,7 +78,7 @@ func (o *Operation) Begin(ctx context.Context, links ...trace.Link) (context.Con
 func (s *scope) begin(ctx context.Context, o *Operation) {
 	s.Context = ctx
 	s.call.operation = o
-	s.call.begun = time.Now()
+	s.call.begun = time.Since(epoch)
 	s.call.deadline, _ = ctx.Deadline()
 }
 
@@ -180,7 +184,7 @@ func (c *Call) End(o cause.Outcome) {
 		return
 	}
 	c.ended = true
-	took := time.Since(c.begun)
+	took := time.Since(epoch) - c.begun
 	var exemplar prometheus.Labels
 	if c.span != nil {
 		c.settled()
@@ -188,7 +192,7 @@ func (c *Call) End(o cause.Outcome) {
 	}
 	c.operation.add(took, o.Name, exemplar)
 	if !c.deadline.IsZero() {
-		measure(c.operation.left, left(took, c.deadline.Sub(c.begun)), exemplar)
+		measure(c.operation.left, left(took, c.deadline.Sub(epoch)-c.begun), exemplar)
 	}
 }
 

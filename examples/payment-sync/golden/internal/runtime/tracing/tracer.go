@@ -50,11 +50,20 @@ func (t *tracer) Sample(ctx context.Context) (in context.Context, kept bool, dro
 		return ctx, false, parent.WithSpanID(newSpanID()).WithRemote(false)
 	}
 	id := newTraceID()
-	if t.samples(ctx, id) {
+	if t.samples(orphan, id) {
 		return context.WithValue(ctx, drawnKey{}, &drawn{id: id}), true, dropped
 	}
-	return ctx, false, dropped.WithTraceID(id).WithSpanID(newSpanID())
+	return ctx, false, trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: newSpanID()})
 }
+
+// orphan is a context without a parent, for samplers, which look for one and
+// for nothing else. To find none once more in a deep context would be dear.
+var orphan context.Context = parentless{}
+
+type parentless struct{ context.Context }
+
+// Value implements context.Context.
+func (parentless) Value(any) any { return nil }
 
 func (t *tracer) samples(parent context.Context, id trace.TraceID) bool {
 	return t.sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: parent, TraceID: id}).Decision != sdktrace.Drop

@@ -18,6 +18,8 @@ func TestParse(t *testing.T) {
 		"/apis/apps/v1/namespaces/a/deployments":      {Group: "apps", Version: "v1", Namespace: "a", Resource: "deployments"},
 		"/apis/apps/v1/deployments":                   {Group: "apps", Version: "v1", Resource: "deployments"},
 		"/apis/storage.k8s.io/v1/storageclasses/fast": {Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses", Name: "fast"},
+		"/api/v1/watch/namespaces/a/configmaps":       {Version: "v1", Namespace: "a", Resource: "configmaps"},
+		"/apis/apps/v1/watch/deployments":             {Group: "apps", Version: "v1", Resource: "deployments"},
 		"/apis/apps/v1":                               {},
 		"/version":                                    {},
 	} {
