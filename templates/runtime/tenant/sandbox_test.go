@@ -60,8 +60,21 @@ func TestTheEndOfWorkIsToldAlsoWhereItDoesNotReach(t *testing.T) {
 			t.Errorf("under way: %v", err)
 		}
 	}
+	if ctx := t.Context(); Within(ctx) != ctx {
+		t.Error("outside, the context is another one")
+	}
+	within := Within(context.WithoutCancel(left))
+	if within.Err() != nil {
+		t.Errorf("under way: %v", within.Err())
+	}
 	leave()
+	<-within.Done()
 	f.Restrict("b", Quota{Suspended: true})
+	suspended := Within(context.WithoutCancel(running))
+	<-suspended.Done()
+	if got := context.Cause(suspended); got != error(cause.TenantSuspended) {
+		t.Errorf("cause %v", got)
+	}
 	f.Forget("a")
 	for name, test := range map[string]struct {
 		ctx  context.Context

@@ -18,7 +18,6 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
-	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tenant"
 )
 
 // allowance is what is not refused, and why not.
@@ -127,23 +126,5 @@ var notRefused = []allowance{
 				rt.t.Fatal(err)
 			}
 		})
-	}},
-	{"go on reading a watch that was begun with a detached context", "what is under way ends with its own context, and that was detached; it shows the tenant's namespace alone", func(_ context.Context, rt *operator) error {
-		rt.place("watches")
-		ctx, _ := rt.in("watches")
-		watching, err := clientset(rt).CoreV1().ConfigMaps("watches").Watch(context.WithoutCancel(ctx), metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		defer watching.Stop()
-		rt.tenants.Restrict("watches", tenant.Quota{Suspended: true})
-		<-ctx.Done()
-		rt.create(configMap("watches", "later"))
-		for event := range watching.ResultChan() {
-			if event.Object.(*corev1.ConfigMap).Name == "later" {
-				return nil
-			}
-		}
-		return errors.New("the watch ended")
 	}},
 }

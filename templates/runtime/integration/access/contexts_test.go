@@ -126,4 +126,22 @@ var withContexts = []attempt{
 		rt.place("anew")
 		return rt.GetClient().Patch(ctx, configMap("anew", "there"), labelled())
 	}},
+	{"go on reading a watch, detached, for a tenant that is suspended", sandbox, func(_ context.Context, rt *operator) error {
+		rt.place("watches")
+		ctx, _ := rt.in("watches")
+		watching, err := clientset(rt).CoreV1().ConfigMaps("watches").Watch(context.WithoutCancel(ctx), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		defer watching.Stop()
+		rt.tenants.Restrict("watches", tenant.Quota{Suspended: true})
+		<-ctx.Done()
+		rt.create(configMap("watches", "later"))
+		for event := range watching.ResultChan() {
+			if told, ok := event.Object.(*corev1.ConfigMap); ok && told.Name == "later" {
+				return nil
+			}
+		}
+		return tenant.Over(ctx) // which is why the watch has ended
+	}},
 }

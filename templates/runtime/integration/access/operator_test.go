@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -170,10 +171,16 @@ func (o *operator) place(namespace string) {
 func (o *operator) create(objects ...client.Object) {
 	o.t.Helper()
 	for _, obj := range objects {
-		if err := plane.Client(o.t).Create(o.t.Context(), obj); err != nil {
+		if err := create(o.t.Context(), plane.Client(o.t), obj); err != nil {
 			o.t.Fatal(err)
 		}
 	}
+}
+
+// create creates an object. Where it is counted, the API server and its quota controller
+// write the same count at times, and one of them has to come again.
+func create(ctx context.Context, c client.Client, obj client.Object) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return c.Create(ctx, obj) })
 }
 
 // task is what is done in a pass over a widget.

@@ -91,7 +91,7 @@ var overQuotas = []attempt{
 		var all sync.WaitGroup
 		errs := make([]error, 30)
 		for i := range errs {
-			all.Go(func() { errs[i] = rt.GetClient().Create(ctx, one("at-once")) })
+			all.Go(func() { errs[i] = create(ctx, rt.GetClient(), one("at-once")) })
 		}
 		all.Wait()
 		created := 0
@@ -113,7 +113,7 @@ var overQuotas = []attempt{
 	}},
 	{"create one in each version of the kind where there may be one", quotas, func(_ context.Context, rt *operator) error {
 		ctx := rt.bounded("versions", 1)
-		if err := rt.GetClient().Create(ctx, otherWidget("v1", "versions", "first")); err != nil {
+		if err := create(ctx, rt.GetClient(), otherWidget("v1", "versions", "first")); err != nil {
 			return err
 		}
 		return rt.GetClient().Create(ctx, otherWidget("v2", "versions", "second"))
@@ -129,7 +129,7 @@ var overQuotas = []attempt{
 		ctx := rt.bounded("holds", 1)
 		held := one("holds")
 		held.Finalizers = []string{runtimetest.Finalizer}
-		if err := errors.Join(rt.GetClient().Create(ctx, held), rt.GetClient().Delete(ctx, held)); err != nil {
+		if err := errors.Join(create(ctx, rt.GetClient(), held), rt.GetClient().Delete(ctx, held)); err != nil {
 			return err
 		}
 		return rt.GetClient().Create(ctx, one("holds"))
