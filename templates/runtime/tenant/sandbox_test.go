@@ -306,6 +306,11 @@ func TestCallsAreLimited(t *testing.T) {
 			t.Errorf("no time for a turn: %v", err)
 		}
 		time.Sleep(time.Second) // after which there are turns
+		ended, end := context.WithCancelCause(other)
+		end(cause.Shutdown)
+		if err := budget.Admit(ended); err != error(cause.Shutdown) {
+			t.Errorf("a call under a context that has ended: %v", err)
+		}
 		f.Forget("a")
 		if err := budget.Admit(ctx); !errors.Is(err, cause.TenantGone) {
 			t.Errorf("a call of a tenant that is gone: %v", err)
