@@ -34,8 +34,8 @@ const untilItIsPut = "until the operator has put a ResourceQuota there; then wha
 func (o *operator) gap(namespace string, opens func()) error {
 	o.t.Helper()
 	o.gate.Lock()
-	shut := sync.OnceFunc(o.gate.Unlock)
-	defer shut()
+	reopen := sync.OnceFunc(o.gate.Unlock)
+	defer reopen()
 	opens()
 	ctx, _ := o.in(namespace)
 	var err error
@@ -45,7 +45,7 @@ func (o *operator) gap(namespace string, opens func()) error {
 		}
 		return ""
 	})
-	shut()
+	reopen()
 	cluster.Eventually(o.t, "the word of it", func() string {
 		own := &quota.TenantQuota{}
 		if err := plane.Client(o.t).Get(o.t.Context(), client.ObjectKey{Name: namespace}, own); err != nil {
