@@ -9,6 +9,10 @@
 // Everything else is refused with a [RefusedError], which is terminal: to try again
 // does not help, and the object's Ready condition has it.
 //
+// A context is good for its pass: when that is over, or its tenant is gone or suspended, it
+// is refused, however it was kept or detached from its end (see tenant.Over). What bounds
+// a tenant and is in its namespace (see tenant.BoundsPrefix) is not its own to change.
+//
 // There are two guards. A transport is in the way of every request of every client that
 // is made from the confined config, whether typed, dynamic or untyped, for objects and
 // for subresources. A reader is in front of the cache, which no request leaves.

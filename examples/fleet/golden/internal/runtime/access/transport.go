@@ -38,12 +38,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if t.account == "" {
-		return t.next.RoundTrip(r)
+	if fence.Reads(r, t.root) {
+		r = r.WithContext(tenant.Within(r.Context())) // a watch whose context is detached would go on
 	}
-	name, _ := tenant.Of(r.Context())
-	r = r.Clone(r.Context()) // a RoundTripper must not change what it is given
-	impersonate(r.Header, name, t.account)
+	if t.account != "" {
+		name, _ := tenant.Of(r.Context())
+		r = r.Clone(r.Context()) // a RoundTripper must not change what it is given
+		impersonate(r.Header, name, t.account)
+	}
 	return t.next.RoundTrip(r)
 }
 

@@ -27,3 +27,15 @@ func (e *entry) over() error {
 	}
 	return context.Cause(e.Fence)
 }
+
+// Within returns ctx, ended also with the pass that it is of, from which it may have been
+// detached. Outside of a sandbox it is ctx itself.
+func Within(ctx context.Context) context.Context {
+	e, ok := ctx.Value(entryKey{}).(*entry)
+	if !ok {
+		return ctx
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	context.AfterFunc(e.Context, func() { end(context.Cause(e.Context)) })
+	return ctx
+}

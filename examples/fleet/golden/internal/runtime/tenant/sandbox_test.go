@@ -62,8 +62,21 @@ func TestTheEndOfWorkIsToldAlsoWhereItDoesNotReach(t *testing.T) {
 			t.Errorf("under way: %v", err)
 		}
 	}
+	if ctx := t.Context(); Within(ctx) != ctx {
+		t.Error("outside, the context is another one")
+	}
+	within := Within(context.WithoutCancel(left))
+	if within.Err() != nil {
+		t.Errorf("under way: %v", within.Err())
+	}
 	leave()
+	<-within.Done()
 	f.Restrict("b", Quota{Suspended: true})
+	suspended := Within(context.WithoutCancel(running))
+	<-suspended.Done()
+	if got := context.Cause(suspended); got != error(cause.TenantSuspended) {
+		t.Errorf("cause %v", got)
+	}
 	f.Forget("a")
 	for name, test := range map[string]struct {
 		ctx  context.Context
@@ -295,6 +308,11 @@ func TestCallsAreLimited(t *testing.T) {
 			t.Errorf("no time for a turn: %v", err)
 		}
 		time.Sleep(time.Second) // after which there are turns
+		ended, end := context.WithCancelCause(other)
+		end(cause.Shutdown)
+		if err := budget.Admit(ended); err != error(cause.Shutdown) {
+			t.Errorf("a call under a context that has ended: %v", err)
+		}
 		f.Forget("a")
 		if err := budget.Admit(ctx); !errors.Is(err, cause.TenantGone) {
 			t.Errorf("a call of a tenant that is gone: %v", err)

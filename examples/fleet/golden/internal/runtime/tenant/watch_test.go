@@ -182,7 +182,7 @@ func TestWhatTheSetSelects(t *testing.T) {
 
 func TestWhatTheSetHas(t *testing.T) {
 	f := build(t, 4, "a", "excluded", "going")
-	f.Set.selection = Selection{Names: []string{"a", "excluded", "going", "new"}}
+	f.selection = Selection{Names: []string{"a", "excluded", "going", "new"}}
 	f.Restrict("excluded", Quota{Excluded: true})
 	for _, test := range []struct {
 		*metav1.PartialObjectMetadata
