@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -161,20 +160,4 @@ func clientOf(t testing.TB, config *rest.Config) client.Client {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// eventually waits until what holds, which is empty, or says what is still wrong.
-func eventually(t testing.TB, what string, wrong func() string) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		fault := wrong()
-		if fault == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in 30s: %s", what, fault)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

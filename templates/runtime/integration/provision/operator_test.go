@@ -23,6 +23,7 @@ import (
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/access"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/provision"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
@@ -285,7 +286,7 @@ func found(t testing.TB, namespace string) string {
 // has waits until a namespace has what is wanted.
 func has(t testing.TB, namespace, want string) {
 	t.Helper()
-	eventually(t, "what "+namespace+" has", func() string {
+	cluster.Eventually(t, "what "+namespace+" has", func() string {
 		if got := found(t, namespace); got != want {
 			return fmt.Sprintf("%s\nwant %s", got, want)
 		}

@@ -29,6 +29,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/integration/cluster"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/provision"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
@@ -45,7 +46,7 @@ func passes(t *testing.T) map[string]int {
 // another waits for one more pass that ends well than there were.
 func another(t *testing.T, before map[string]int) {
 	t.Helper()
-	eventually(t, "another pass", func() string {
+	cluster.Eventually(t, "another pass", func() string {
 		if passes(t)["ok"] == before["ok"] {
 			return "none"
 		}
@@ -77,7 +78,7 @@ func TestWhatATenantHas(t *testing.T) {
 	if err := direct(t).Create(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the condition", func() string {
+	cluster.Eventually(t, "the condition", func() string {
 		if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(w), w); err != nil {
 			return err.Error()
 		}
@@ -141,7 +142,7 @@ func TestWhatIsChangedIsPutBack(t *testing.T) {
 	})
 	t.Run("what others change whole is theirs", func(t *testing.T) {
 		patch(t, account(namespace), `{"metadata":{"labels":null},"automountServiceAccountToken":null}`)
-		eventually(t, "the event", func() string { return told(t, namespace, "ServiceAccount") })
+		cluster.Eventually(t, "the event", func() string { return told(t, namespace, "ServiceAccount") })
 		if err := direct(t).Delete(t.Context(), account(namespace)); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func TestWhatIsChangedIsPutBack(t *testing.T) {
 func settle(t *testing.T) {
 	t.Helper()
 	before, since := passes(t), time.Now()
-	eventually(t, "rest", func() string {
+	cluster.Eventually(t, "rest", func() string {
 		if now := passes(t); !maps.Equal(now, before) {
 			before, since = now, time.Now()
 		}
@@ -262,7 +263,7 @@ func TestWithoutFlagsNothingIsAskedFor(t *testing.T) {
 	if err := direct(t).Create(t.Context(), &runtimetest.Widget{ObjectMeta: metav1.ObjectMeta{Namespace: "plain", Name: "w"}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "work", func() string {
+	cluster.Eventually(t, "work", func() string {
 		if !worked.Load() {
 			return "none"
 		}
@@ -299,7 +300,7 @@ func TestWhatOthersMadeIsLeftAlone(t *testing.T) {
 			before := passes(t)
 			enlist(t, ns, true)
 			has(t, namespace, strings.Join(want, "\n"))
-			eventually(t, "the event", func() string { return told(t, namespace, kind) })
+			cluster.Eventually(t, "the event", func() string { return told(t, namespace, kind) })
 			settle(t)
 			if n := passes(t)["name_taken"] - before["name_taken"]; n < 1 || n > 4 { // one for each event
 				t.Errorf("%d passes", n)
@@ -439,9 +440,9 @@ func TestRequestsBeforeTheBindingAreRepeated(t *testing.T) {
 			return ""
 		}
 	}
-	eventually(t, "refused requests", count(&refused, 2))
+	cluster.Eventually(t, "refused requests", count(&refused, 2))
 	release()
-	eventually(t, "one that passes", count(&done, 1))
+	cluster.Eventually(t, "one that passes", count(&done, 1))
 }
 
 // TestANewLeaderKeepsThem starts a replica while another one leads.
@@ -463,7 +464,7 @@ func TestANewLeaderKeepsThem(t *testing.T) {
 	watched := o.watching()
 	o.start(t)
 	observed := prometheus.Labels{"operation": "observe", "target": "tenant-provision"}
-	eventually(t, "an observer's pass", func() string {
+	cluster.Eventually(t, "an observer's pass", func() string {
 		if runtimetest.Outcomes(t, observed)["ok"] == 0 {
 			return "none"
 		}
@@ -570,7 +571,7 @@ func TestTheOperatorMayDoNothingElse(t *testing.T) {
 		); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "a request in the name of the account", func() string {
+		cluster.Eventually(t, "a request in the name of the account", func() string {
 			if err := impersonate(t.Context(), accountOf(namespace, name)); client.IgnoreAlreadyExists(err) != nil {
 				return err.Error()
 			}
