@@ -106,10 +106,16 @@ func ready(w *widget) metav1.Condition {
 // eventually waits until what holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	within(t, 20*time.Second, what, holds)
+}
+
+// within waits for what holds, for so long.
+func within(t testing.TB, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in 20s", what)
+			t.Fatalf("%s: not in %s", what, limit)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

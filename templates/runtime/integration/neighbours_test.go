@@ -65,19 +65,12 @@ func settle(t testing.TB, quiet, many int) *neighbours {
 		pending: map[client.ObjectKey][]change{}, seen: map[client.ObjectKey]int64{},
 	}
 	createNamespace(t, n.client, n.noisy)
-	const at = 8
-	var creators sync.WaitGroup
-	for first := range at {
-		creators.Go(func() {
-			for i := first; i < many; i += at {
-				w := &widget{ObjectMeta: metav1.ObjectMeta{Namespace: n.noisy, Name: fmt.Sprint("w", i)}}
-				if err := n.client.Create(t.Context(), w); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	creators.Wait()
+	spread(many, func(i int) {
+		w := &widget{ObjectMeta: metav1.ObjectMeta{Namespace: n.noisy, Name: fmt.Sprint("w", i)}}
+		if err := n.client.Create(t.Context(), w); err != nil {
+			t.Error(err)
+		}
+	})
 	for i := range quiet {
 		w := &widget{ObjectMeta: metav1.ObjectMeta{Namespace: fmt.Sprint(prefix, "-quiet-", i), Name: "w"}}
 		createNamespace(t, n.client, w.Namespace)
