@@ -34,11 +34,12 @@ func (s *Set) Turns() source.Source {
 	return source.Func(func(_ context.Context, queue backlog.Queue) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.turns = append(s.turns, func(namespace string) {
+		tell := func(namespace string) {
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKey{Name: namespace}})
-		})
+		}
+		s.turns = append(s.turns, tell)
 		for name := range s.tenants {
-			s.turn(name)
+			tell(name)
 		}
 		return nil
 	})
