@@ -43,3 +43,9 @@ func Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	}
 	return j.Join(ctx)
 }
+
+// TermOf returns the term that the work under ctx has joined.
+func TermOf(ctx context.Context) (*Term, bool) {
+	t, ok := ctx.Value(joinerKey{}).(*Term)
+	return t, ok
+}

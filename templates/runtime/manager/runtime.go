@@ -18,6 +18,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/apicalls"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/freshness"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/httpapi"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/leader"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/tracing"
@@ -99,7 +100,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if options.LeaderElection {
 		return nil, errors.New("manager: controller-runtime's leader election ends the process; use Settings.LeaderElection")
 	}
-	options.NewCache = bounded(options.NewCache)
+	knowledge := &freshness.Keep{}
+	options.NewCache = bounded(knowledge.Cache(options.NewCache))
+	options.NewClient = knowledge.Client(options.NewClient)
 	probed := options
 	options.HealthProbeBindAddress = off // probes are served here
 	if r.Manager, err = ctrl.NewManager(cfg, options); err != nil {

@@ -3,7 +3,6 @@ package reconciler
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -12,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -28,7 +26,7 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(predicate.Funcs{UpdateFunc: relevant})).
+		For(l.kind.New(), builder.WithPredicates(l.relevance())).
 		WithOptions(l.controllerOptions())
 	if l.interrupt {
 		b.Watches(l.kind.New(), l.interrupter())
@@ -62,19 +60,6 @@ func (l *Loop[T]) controllerOptions() controller.Options {
 			min(shortestBackoff, l.period), min(longestBackoff, l.period))
 	}
 	return options
-}
-
-// relevant tells whether an update is worth a pass: not if nothing changed but
-// the status, which is mostly the trace of the last pass, or who manages what.
-// A resync, which changes nothing, is.
-func relevant(e event.UpdateEvent) bool {
-	was, is := e.ObjectOld, e.ObjectNew
-	return was.GetResourceVersion() == is.GetResourceVersion() ||
-		was.GetUID() != is.GetUID() ||
-		was.GetGeneration() != is.GetGeneration() ||
-		was.GetDeletionTimestamp().IsZero() != is.GetDeletionTimestamp().IsZero() ||
-		!maps.Equal(was.GetLabels(), is.GetLabels()) ||
-		!maps.Equal(was.GetAnnotations(), is.GetAnnotations())
 }
 
 // interrupter tells the running passes what happens to their objects. It

@@ -1,0 +1,239 @@
+package freshness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/fence"
+)
+
+// Client notes in a [Keep] what is written by the client it embeds.
+type Client struct {
+	client.Client
+	keep   *Keep
+	reader client.Reader // nil where Client reads what is fresh
+}
+
+// NewClient returns c as a client whose writes k knows of. Its reads are those of c.
+func NewClient(c client.Client, k *Keep) *Client { return &Client{Client: c, keep: k} }
+
+// Of returns c if it is a Client already, and else makes one that also reads what is
+// not older than its own writes: c itself may read from a cache, live does not.
+func Of(c client.Client, live client.Reader) *Client {
+	if fresh, ok := c.(*Client); ok {
+		return fresh
+	}
+	k := &Keep{all: true}
+	return &Client{Client: c, keep: k, reader: &Reader{Keep: k, Cached: c, Live: live, Kinds: c}}
+}
+
+// Get implements client.Reader.
+func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if c.reader == nil {
+		return c.Client.Get(ctx, key, obj, opts...)
+	}
+	return c.reader.Get(ctx, key, obj, opts...)
+}
+
+// List implements client.Reader.
+func (c *Client) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if c.reader == nil {
+		return c.Client.List(ctx, list, opts...)
+	}
+	return c.reader.List(ctx, list, opts...)
+}
+
+// Keep is where the writes are noted.
+func (c *Client) Keep() *Keep { return c.keep }
+
+// Create implements client.Writer.
+func (c *Client) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
+	o := (&client.CreateOptions{}).ApplyOptions(opts)
+	return c.write(ctx, obj, o.DryRun, false, func() error { return c.Client.Create(ctx, obj, opts...) })
+}
+
+// Update implements client.Writer.
+func (c *Client) Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error {
+	o := (&client.UpdateOptions{}).ApplyOptions(opts)
+	return c.write(ctx, obj, o.DryRun, false, func() error { return c.Client.Update(ctx, obj, opts...) })
+}
+
+// Patch implements client.Writer.
+func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	o := (&client.PatchOptions{}).ApplyOptions(opts)
+	return c.write(ctx, obj, o.DryRun, false, func() error { return c.Client.Patch(ctx, obj, patch, opts...) })
+}
+
+// Apply implements client.Writer.
+func (c *Client) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+	o := (&client.ApplyOptions{}).ApplyOptions(opts)
+	return c.apply(obj, o.DryRun, func() error { return c.Client.Apply(ctx, obj, opts...) })
+}
+
+// Delete implements client.Writer.
+func (c *Client) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
+	err := c.Client.Delete(ctx, obj, opts...)
+	o := (&client.DeleteOptions{}).ApplyOptions(opts)
+	if len(o.DryRun) > 0 {
+		return err
+	}
+	kind, known := c.kindOf(obj)
+	switch {
+	case !known:
+	case err == nil:
+		uid := obj.GetUID()
+		if o.Preconditions != nil && o.Preconditions.UID != nil {
+			uid = *o.Preconditions.UID
+		}
+		c.keep.deletes(kind, client.ObjectKeyFromObject(obj), uid)
+	case apierrors.IsNotFound(err), open(err):
+		c.keep.doubtful(kind, client.ObjectKeyFromObject(obj))
+	}
+	return err
+}
+
+// Status implements client.StatusClient.
+func (c *Client) Status() client.SubResourceWriter { return &subresourceWriter{c.Client.Status(), c} }
+
+// SubResource implements client.SubResourceClientConstructor.
+func (c *Client) SubResource(name string) client.SubResourceClient {
+	of := c.Client.SubResource(name)
+	return struct {
+		client.SubResourceReader
+		*subresourceWriter
+	}{of, &subresourceWriter{of, c}}
+}
+
+// subresourceWriter notes what is written to a subresource. What Create makes, such
+// as an eviction, is no object that is read.
+type subresourceWriter struct {
+	client.SubResourceWriter
+	client *Client
+}
+
+// Update implements client.SubResourceWriter.
+func (s *subresourceWriter) Update(ctx context.Context, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	o := (&client.SubResourceUpdateOptions{}).ApplyOptions(opts)
+	return s.client.write(ctx, obj, o.DryRun, o.SubResourceBody != nil, func() error { return s.SubResourceWriter.Update(ctx, obj, opts...) })
+}
+
+// Patch implements client.SubResourceWriter.
+func (s *subresourceWriter) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+	return s.client.write(ctx, obj, o.DryRun, o.SubResourceBody != nil, func() error { return s.SubResourceWriter.Patch(ctx, obj, patch, opts...) })
+}
+
+// Apply implements client.SubResourceWriter.
+func (s *subresourceWriter) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
+	return s.client.apply(obj, o.DryRun, func() error { return s.SubResourceWriter.Apply(ctx, obj, opts...) })
+}
+
+// write sends a write and notes what became of it. Where the answer is no state of
+// obj, elsewhere, only the API server knows what is stored.
+func (c *Client) write(ctx context.Context, obj client.Object, dryRun []string, elsewhere bool, send func() error) error {
+	from := obj.GetResourceVersion()
+	err := send()
+	if len(dryRun) > 0 {
+		return err
+	}
+	kind, known := c.kindOf(obj)
+	if !known || obj.GetName() == "" {
+		return err
+	}
+	key := client.ObjectKeyFromObject(obj)
+	switch {
+	case err == nil && elsewhere, open(err):
+		c.keep.doubtful(kind, key)
+	case err == nil:
+		c.keep.written(kind, key, obj.GetResourceVersion())
+		tell(ctx, obj)
+	case outdated(err):
+		c.keep.outdated(kind, key, from)
+	case apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
+		c.keep.doubtful(kind, key) // which the cache may not know yet
+	}
+	return err
+}
+
+func (c *Client) kindOf(obj runtime.Object) (schema.GroupKind, bool) {
+	gvk, err := c.GroupVersionKindFor(obj)
+	return gvk.GroupKind(), err == nil
+}
+
+// apply is write for an apply configuration, which tells by its JSON what it is.
+func (c *Client) apply(obj runtime.ApplyConfiguration, dryRun []string, send func() error) error {
+	err := send()
+	if len(dryRun) > 0 || err != nil && !open(err) {
+		return err
+	}
+	var applied metav1.PartialObjectMetadata
+	text, failed := json.Marshal(obj)
+	if failed != nil || json.Unmarshal(text, &applied) != nil {
+		return err // it was sent, so this is not what it cannot be
+	}
+	kind, key := applied.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(&applied)
+	if err != nil || applied.ResourceVersion == "" {
+		c.keep.doubtful(kind, key)
+	} else {
+		c.keep.written(kind, key, applied.ResourceVersion)
+	}
+	return err
+}
+
+// open reports whether err leaves open what became of a write: it may have been
+// stored although its sender was not told so.
+func open(err error) bool {
+	if err == nil {
+		return false
+	}
+	if _, refused := errors.AsType[*fence.RefusedError](err); refused {
+		return false
+	}
+	status, answered := errors.AsType[*apierrors.StatusError](err)
+	return !answered || status.ErrStatus.Code >= http.StatusInternalServerError
+}
+
+// outdated reports whether err is a conflict of versions, and not one of field
+// managers.
+func outdated(err error) bool {
+	return apierrors.IsConflict(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
+}
+
+// Witness is told of what is written.
+type Witness interface {
+	// Wrote is told of an object that was written, as the API server answered. It must
+	// not change or keep it.
+	Wrote(obj client.Object)
+}
+
+type witnessKey struct{}
+
+// Witnessed is a context under which Witness is told of every object that is written
+// by a [Client], for a context that is a struct of its own to embed.
+type Witnessed struct {
+	context.Context
+	Witness Witness
+}
+
+// Value implements context.Context.
+func (w *Witnessed) Value(key any) any {
+	if key == (witnessKey{}) {
+		return w.Witness
+	}
+	return w.Context.Value(key)
+}
+
+func tell(ctx context.Context, obj client.Object) {
+	if w, ok := ctx.Value(witnessKey{}).(Witness); ok {
+		w.Wrote(obj)
+	}
+}

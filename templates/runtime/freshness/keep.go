@@ -1,0 +1,191 @@
+package freshness
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Keep knows how old a state of an object may be for work to be done on it. The
+// zero value knows nothing and is ready for use. It only keeps what is asked of
+// kinds that are read from a cache, until the cache has shown it.
+type Keep struct {
+	pending atomic.Int64 // number of floors
+	scope   scope        // of the cache; set before it is used
+	all     bool         // what is asked of any kind is kept, read or not
+
+	mu     sync.Mutex
+	cached map[schema.GroupKind]bool
+	floors map[schema.GroupKind]map[types.NamespacedName]floor
+	sweep  int64 // number of floors at which those are looked for that are of no use
+}
+
+// floor is the least that a state of an object must be.
+type floor struct {
+	version uint64    // resource version, 0 for any
+	unknown bool      // nobody knows: only the API server can say
+	deleted types.UID // the object of this UID has a deletion timestamp, or is gone
+	dead    types.UID // the object of this UID is gone
+	noted   time.Time
+}
+
+// forgotten is the age at which a floor is dropped that no read has asked for, as
+// that of an object which is written and never read.
+const forgotten = 10 * time.Minute
+
+// leastSweep is the number of floors below which nobody looks for old ones.
+const leastSweep = 1024
+
+// met reports whether obj, which is nil if the cache has none, is not older than
+// the floor.
+func (f floor) met(obj client.Object) bool {
+	switch {
+	case f.unknown:
+		return false
+	case obj == nil:
+		return f.version == 0
+	case f.dead != "" && obj.GetUID() == f.dead:
+		return false
+	case f.deleted != "" && obj.GetUID() == f.deleted && obj.GetDeletionTimestamp().IsZero():
+		return false
+	}
+	return version(obj.GetResourceVersion()) >= f.version
+}
+
+// version is a resource version as a number. One that is none is newer than all:
+// it cannot be compared, and nothing would ever be new enough.
+func version(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return ^uint64(0)
+	}
+	return n
+}
+
+// reads notes that objects of a kind are read from a cache.
+func (k *Keep) reads(kind schema.GroupKind) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cached == nil {
+		k.cached = map[schema.GroupKind]bool{}
+	}
+	k.cached[kind] = true
+}
+
+// raise changes the floor of an object.
+func (k *Keep) raise(kind schema.GroupKind, key types.NamespacedName, change func(*floor)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.all && !k.cached[kind] {
+		return
+	}
+	if k.floors == nil {
+		k.floors = map[schema.GroupKind]map[types.NamespacedName]floor{}
+	}
+	of := k.floors[kind]
+	if of == nil {
+		of = map[types.NamespacedName]floor{}
+		k.floors[kind] = of
+	}
+	f, known := of[key]
+	change(&f)
+	f.noted = time.Now()
+	of[key] = f
+	if !known {
+		k.grown(k.pending.Add(1))
+	}
+}
+
+// grown drops floors that are too old, each time there are twice as many.
+func (k *Keep) grown(pending int64) {
+	if pending < max(k.sweep, leastSweep) {
+		return
+	}
+	for _, of := range k.floors {
+		for key, f := range of {
+			if time.Since(f.noted) > forgotten {
+				delete(of, key)
+				pending = k.pending.Add(-1)
+			}
+		}
+	}
+	k.sweep = 2 * pending
+}
+
+// written notes that a version of an object was stored.
+func (k *Keep) written(kind schema.GroupKind, key types.NamespacedName, stored string) {
+	n, err := strconv.ParseUint(stored, 10, 64)
+	if err != nil {
+		k.doubtful(kind, key)
+		return
+	}
+	k.raise(kind, key, func(f *floor) { f.version = max(f.version, n) })
+}
+
+// outdated notes that a version of an object is not the stored one any more.
+func (k *Keep) outdated(kind schema.GroupKind, key types.NamespacedName, old string) {
+	n, err := strconv.ParseUint(old, 10, 64)
+	if err != nil {
+		k.doubtful(kind, key)
+		return
+	}
+	k.raise(kind, key, func(f *floor) { f.version = max(f.version, n+1) })
+}
+
+// doubtful notes that nobody knows what is stored of an object.
+func (k *Keep) doubtful(kind schema.GroupKind, key types.NamespacedName) {
+	k.raise(kind, key, func(f *floor) { f.unknown = true })
+}
+
+// deletes notes that the deletion of an object was asked for.
+func (k *Keep) deletes(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
+	k.raise(kind, key, func(f *floor) { f.deleted, f.unknown = uid, f.unknown || uid == "" })
+}
+
+// floor returns the floor of an object, if there is one.
+func (k *Keep) floor(kind schema.GroupKind, key types.NamespacedName) (floor, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f, ok := k.floors[kind][key]
+	return f, ok
+}
+
+// below returns the floors of a kind's objects, in one namespace unless it is empty.
+func (k *Keep) below(kind schema.GroupKind, namespace string) map[types.NamespacedName]floor {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var found map[types.NamespacedName]floor
+	for key, f := range k.floors[kind] {
+		if namespace != "" && key.Namespace != namespace {
+			continue
+		}
+		if found == nil {
+			found = make(map[types.NamespacedName]floor, len(k.floors[kind]))
+		}
+		found[key] = f
+	}
+	return found
+}
+
+// settle replaces the floor that was f, unless it has been raised meanwhile. A
+// replacement that asks for nothing removes it.
+func (k *Keep) settle(kind schema.GroupKind, key types.NamespacedName, f, by floor) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	of := k.floors[kind]
+	if now, ok := of[key]; !ok || now != f {
+		return
+	}
+	if by.met(nil) && by.dead == "" && by.deleted == "" {
+		delete(of, key)
+		k.pending.Add(-1)
+		return
+	}
+	by.noted = f.noted
+	of[key] = by
+}

@@ -1,0 +1,298 @@
+package freshness
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
+)
+
+// Reader reads from a cache what is not older than a [Keep] allows.
+type Reader struct {
+	Keep *Keep
+	// Cached is the cache. Its reads return copies.
+	Cached client.Reader
+	// Live reads from the API server.
+	Live client.Reader
+	// Kinds tells what a Go type is.
+	Kinds Kinds
+
+	// Partial reports whether the cache holds only some objects of a kind, so that
+	// one it does not show need not be late; nil means that it never does.
+	Partial func(schema.GroupKind) bool
+
+	types sync.Map // of reflect.Type to its schema.GroupKind
+	kinds sync.Map // of schema.GroupKind: those the Keep knows to be read
+}
+
+// Kinds tells what objects are, as a client.Client does.
+type Kinds interface {
+	GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKind, error)
+}
+
+// Get implements client.Reader.
+func (r *Reader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	none := r.Keep.pending.Load() == 0
+	if none && r.Keep.all {
+		return r.Cached.Get(ctx, key, obj, opts...)
+	}
+	kind, err := r.kindOf(obj)
+	if err != nil {
+		return err
+	}
+	if none {
+		return r.Cached.Get(ctx, key, obj, opts...)
+	}
+	f, ok := r.Keep.floor(kind, key)
+	if !ok {
+		return r.Cached.Get(ctx, key, obj, opts...)
+	}
+	if done, err := r.try(ctx, kind, key, f, obj, opts); done {
+		return err
+	}
+	ctx, call := observe.For(observe.Freshness, kind.String()).Begin(ctx)
+	err = r.catchUp(ctx, kind, key, obj, opts)
+	call.End(cause.Judged(client.IgnoreNotFound(err)))
+	return err
+}
+
+// try reads from the cache. It reports whether what it found is new enough, or an
+// error that has nothing to do with that.
+func (r *Reader) try(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, f floor, obj client.Object, opts []client.GetOption) (done bool, _ error) {
+	err := r.Cached.Get(ctx, key, obj, opts...)
+	found := obj
+	switch {
+	case apierrors.IsNotFound(err):
+		found = nil
+	case err != nil:
+		return true, err
+	}
+	if !f.met(found) && (found != nil || f.unknown || r.Partial == nil || !r.Partial(kind)) {
+		return false, nil
+	}
+	r.Keep.settle(kind, key, f, floor{})
+	return true, err
+}
+
+// lookPace spaces looks at the cache, askPace reads from the API server.
+var (
+	lookPace = budget.Backoff{Base: time.Millisecond, Max: 16 * time.Millisecond}
+	askPace  = budget.Backoff{Base: Patience, Max: 2 * time.Second}
+)
+
+// catchUp waits until the cache is new enough, and asks the API server when that
+// takes long.
+func (r *Reader) catchUp(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, obj client.Object, opts []client.GetOption) error {
+	var last error
+	ask := time.Now().Add(Patience)
+	for attempt, asked := 1, 0; ; attempt++ {
+		f, _ := r.Keep.floor(kind, key) // which others may have changed
+		if done, err := r.try(ctx, kind, key, f, obj, opts); done {
+			return err
+		}
+		if f.unknown && asked == 0 || !time.Now().Before(ask) {
+			err := r.ask(ctx, kind, key, f, obj)
+			if err == nil || apierrors.IsNotFound(err) {
+				return err
+			}
+			if !budget.Retryable(err) && ctx.Err() == nil {
+				return err
+			}
+			last = err
+			asked++
+			ask = time.Now().Add(askPace.Delay(asked))
+		}
+		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
+			return late(ctx, kind, key, last)
+		}
+	}
+}
+
+// late is the error of a read whose time is over.
+func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last error) error {
+	if c := cause.Of(ctx); c != nil && !c.Timeout() {
+		return c // a decision, which has nothing to do with the cache
+	}
+	err := Late.With(fmt.Sprintf("%s %s", kind, key))
+	if last != nil {
+		return fmt.Errorf("%w: %w", err, last)
+	}
+	return err
+}
+
+// ask reads from the API server, whose word replaces the floor.
+func (r *Reader) ask(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, f floor, obj client.Object) error {
+	cached := obj.GetUID() // as try has left it, empty if the cache has none
+	gvk := obj.GetObjectKind().GroupVersionKind()
+	reflect.ValueOf(obj).Elem().SetZero() // what is decoded would be merged into what is there
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	err := r.Live.Get(ctx, key, obj)
+	switch {
+	case err == nil:
+		r.Keep.settle(kind, key, f, floor{version: version(obj.GetResourceVersion())})
+	case apierrors.IsNotFound(err):
+		r.Keep.settle(kind, key, f, floor{dead: cached})
+	}
+	return err
+}
+
+// List implements client.Reader. It waits until the cache has what was written of
+// the kind, in the namespace that is listed.
+func (r *Reader) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	none := r.Keep.pending.Load() == 0
+	if none && r.Keep.all {
+		return r.Cached.List(ctx, list, opts...)
+	}
+	kind, item, err := r.itemsOf(list)
+	if err != nil {
+		return err
+	}
+	if !none {
+		var o client.ListOptions
+		o.ApplyOptions(opts)
+		if err := r.await(ctx, kind, o.Namespace, item); err != nil {
+			return err
+		}
+	}
+	return r.Cached.List(ctx, list, opts...)
+}
+
+// await waits until the cache meets all floors there are of a kind.
+func (r *Reader) await(ctx context.Context, kind schema.GroupKind, namespace string, item func() (client.Object, error)) error {
+	below := r.Keep.below(kind, namespace)
+	if len(below) == 0 {
+		return nil
+	}
+	obj, err := item()
+	if err != nil {
+		return err
+	}
+	var call *observe.Call
+	for key, f := range below {
+		var done bool
+		if done, err = r.try(ctx, kind, key, f, obj, nil); !done {
+			if call == nil {
+				ctx, call = observe.For(observe.Freshness, kind.String()).Begin(ctx)
+			}
+			err = r.awaitOne(ctx, kind, key, obj)
+		}
+		if err = client.IgnoreNotFound(err); err != nil {
+			break
+		}
+	}
+	if call != nil {
+		call.End(cause.Judged(err))
+	}
+	return err
+}
+
+// awaitOne waits until the cache meets the floor of one object. What it does not
+// show for long may be gone, which the API server is asked.
+func (r *Reader) awaitOne(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, obj client.Object) error {
+	var last error
+	ask := time.Now().Add(Patience)
+	for attempt, asked := 1, 0; ; attempt++ {
+		f, _ := r.Keep.floor(kind, key)
+		done, err := r.try(ctx, kind, key, f, obj, nil)
+		if done {
+			return err
+		}
+		if f.unknown && asked == 0 || !time.Now().Before(ask) {
+			asked++
+			ask = time.Now().Add(askPace.Delay(asked))
+			if last = r.ask(ctx, kind, key, f, obj); last == nil || apierrors.IsNotFound(last) {
+				continue // the floor is another now
+			}
+		}
+		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
+			return late(ctx, kind, key, last)
+		}
+	}
+}
+
+// kindOf returns the kind of an object, and notes that it is read from the cache.
+func (r *Reader) kindOf(obj client.Object) (schema.GroupKind, error) {
+	t := reflect.TypeOf(obj)
+	if kind, ok := r.types.Load(t); ok {
+		return kind.(schema.GroupKind), nil
+	}
+	gvk, err := r.Kinds.GroupVersionKindFor(obj)
+	if err != nil {
+		return schema.GroupKind{}, err
+	}
+	kind := gvk.GroupKind()
+	r.note(kind)
+	if !untyped(obj) {
+		r.types.Store(t, kind)
+	}
+	return kind, nil
+}
+
+// note notes that objects of a kind are read from the cache.
+func (r *Reader) note(kind schema.GroupKind) {
+	if _, noted := r.kinds.LoadOrStore(kind, true); !noted {
+		r.Keep.reads(kind)
+	}
+}
+
+// untyped reports whether objects of one Go type can be of different kinds.
+func untyped(obj runtime.Object) bool {
+	switch obj.(type) {
+	case runtime.Unstructured, *metav1.PartialObjectMetadata, *metav1.PartialObjectMetadataList:
+		return true
+	}
+	return false
+}
+
+// itemsOf returns the kind of a list's items, and a maker of an empty one.
+func (r *Reader) itemsOf(list client.ObjectList) (schema.GroupKind, func() (client.Object, error), error) {
+	gvk, err := r.Kinds.GroupVersionKindFor(list)
+	if err != nil {
+		return schema.GroupKind{}, nil, err
+	}
+	gvk.Kind = strings.TrimSuffix(gvk.Kind, "List")
+	r.note(gvk.GroupKind())
+	return gvk.GroupKind(), func() (client.Object, error) { return itemOf(list, gvk) }, nil
+}
+
+// itemOf returns an empty item of a list, in the same representation: that is what
+// the cache keeps.
+func itemOf(list client.ObjectList, gvk schema.GroupVersionKind) (client.Object, error) {
+	switch list.(type) {
+	case *metav1.PartialObjectMetadataList:
+		obj := &metav1.PartialObjectMetadata{}
+		obj.SetGroupVersionKind(gvk)
+		return obj, nil
+	case runtime.Unstructured:
+		obj := &unstructured.Unstructured{}
+		obj.SetGroupVersionKind(gvk)
+		return obj, nil
+	}
+	items, err := meta.GetItemsPtr(list)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", gvk.Kind, err)
+	}
+	element := reflect.TypeOf(items).Elem().Elem()
+	if element.Kind() == reflect.Pointer {
+		element = element.Elem()
+	}
+	obj, ok := reflect.New(element).Interface().(client.Object)
+	if !ok {
+		return nil, fmt.Errorf("list %s: %s is no object", gvk.Kind, element)
+	}
+	return obj, nil
+}
