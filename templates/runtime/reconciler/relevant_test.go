@@ -1,0 +1,165 @@
+package reconciler
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
+)
+
+func TestRelevantUpdates(t *testing.T) {
+	was := metav1.ObjectMeta{UID: "a", Generation: 1, ResourceVersion: "1", Labels: map[string]string{"a": "b"}}
+	tests := map[string]struct {
+		change func(*metav1.ObjectMeta)
+		want   bool
+	}{
+		"resync":         {func(m *metav1.ObjectMeta) { m.ResourceVersion = "1" }, true},
+		"status only":    {func(*metav1.ObjectMeta) {}, false},
+		"managed fields": {func(m *metav1.ObjectMeta) { m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}} }, false},
+		"finalizers":     {func(m *metav1.ObjectMeta) { m.Finalizers = []string{"a/x"} }, false},
+		"generation":     {func(m *metav1.ObjectMeta) { m.Generation++ }, true},
+		"label":          {func(m *metav1.ObjectMeta) { m.Labels = map[string]string{"a": "c"} }, true},
+		"annotation":     {func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": "b"} }, true},
+		"deletion":       {func(m *metav1.ObjectMeta) { m.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
+		"replacement":    {func(m *metav1.ObjectMeta) { m.UID = "b" }, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			is := *was.DeepCopy()
+			is.ResourceVersion = "2"
+			test.change(&is)
+			got := relevant(event.UpdateEvent{
+				ObjectOld: &metav1.PartialObjectMetadata{ObjectMeta: was}, ObjectNew: &metav1.PartialObjectMetadata{ObjectMeta: is},
+			})
+			if got != test.want {
+				t.Errorf("relevant = %t", got)
+			}
+		})
+	}
+}
+
+// widgetAt is a widget of some generation.
+func widgetAt(uid types.UID, generation int64) *runtimetest.Widget {
+	return &runtimetest.Widget{ObjectMeta: metav1.ObjectMeta{Name: "w", Namespace: "default", UID: uid, Generation: generation}}
+}
+
+func stalledWidget() *runtimetest.Widget {
+	w := widgetAt("a", 1)
+	w.ResourceVersion = "7"
+	w.Status.Conditions = []metav1.Condition{{Type: ConditionStalled, Status: metav1.ConditionTrue, Reason: "Terminal", ObservedGeneration: 1}}
+	return w
+}
+
+func relevantLoop() *Loop[*runtimetest.Widget] {
+	return &Loop[*runtimetest.Widget]{
+		kind: Kind[*runtimetest.Widget]{
+			Status:            func(w *runtimetest.Widget) any { return &w.Status },
+			StatusSubresource: true,
+			Conditions:        func(w *runtimetest.Widget) *[]metav1.Condition { return &w.Status.Conditions },
+			ConditionType:     ConditionReady,
+			Finalizer:         runtimetest.Finalizer,
+		},
+		finalizer: tidy{},
+		owned:     ownedConditions(ConditionReady),
+	}
+}
+
+type tidy struct{}
+
+func (tidy) FinalizeKind(context.Context, *runtimetest.Widget) error { return nil }
+
+// After a terminal error neither a start, nor a resync, nor a new term is a change.
+func TestAStalledObjectRestsUntilItChanges(t *testing.T) {
+	filter := relevantLoop().relevance()
+	w := stalledWidget()
+	changed := w.DeepCopy()
+	changed.ResourceVersion, changed.Labels = "8", map[string]string{"a": "b"}
+	if filter.Create(event.CreateEvent{Object: w, IsInInitialList: true}) || filter.Update(event.UpdateEvent{ObjectOld: w, ObjectNew: w}) {
+		t.Error("a start or a resync is worth a pass")
+	}
+	if !filter.Create(event.CreateEvent{Object: w}) || !filter.Update(event.UpdateEvent{ObjectOld: w, ObjectNew: changed}) {
+		t.Error("a change is not worth a pass")
+	}
+	next := stalledWidget()
+	next.Generation = 2
+	if !filter.Create(event.CreateEvent{Object: next, IsInInitialList: true}) {
+		t.Error("a new generation is not worth a pass at the start")
+	}
+	next = stalledWidget()
+	next.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	if !filter.Create(event.CreateEvent{Object: next, IsInInitialList: true}) {
+		t.Error("a deletion is not worth a pass at the start")
+	}
+}
+
+func TestAFinalizerThatIsTakenOffComesBack(t *testing.T) {
+	filter := relevantLoop().relevance()
+	was := widgetAt("a", 1)
+	was.ResourceVersion, was.Finalizers = "7", []string{"other/x", runtimetest.Finalizer}
+	is := was.DeepCopy()
+	is.ResourceVersion, is.Finalizers = "8", []string{"other/x"}
+	if !filter.Update(event.UpdateEvent{ObjectOld: was, ObjectNew: is}) {
+		t.Error("not worth a pass")
+	}
+	if filter.Update(event.UpdateEvent{ObjectOld: is, ObjectNew: was}) {
+		t.Error("the controller's own work is worth a pass")
+	}
+}
+
+func TestConditionsOfOthersMakingAreNotLeftSo(t *testing.T) {
+	l := relevantLoop()
+	said := widgetAt("a", 1)
+	said.ResourceVersion = "7"
+	said.Status.Conditions = []metav1.Condition{{Type: ConditionReady, Status: metav1.ConditionTrue, Reason: "Reconciled"}}
+	other := said.DeepCopy()
+	other.ResourceVersion, other.Status.Conditions[0].Status = "8", metav1.ConditionFalse
+	before := widgetAt("a", 1)
+	before.ResourceVersion = "6"
+	filter := l.relevance()
+	if filter.Update(event.UpdateEvent{ObjectOld: said, ObjectNew: other}) {
+		t.Error("worth a pass where this process has said nothing")
+	}
+	l.remember(said)
+	l.memories.update(client.ObjectKeyFromObject(said), func(of *memory) { of.version = 7 })
+	if filter.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: said}) {
+		t.Error("the controller's own word is worth a pass")
+	}
+	if !filter.Update(event.UpdateEvent{ObjectOld: said, ObjectNew: other}) {
+		t.Error("another word in its place is not worth a pass")
+	}
+	old := other.DeepCopy()
+	old.ResourceVersion = "5"
+	if filter.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: old}) {
+		t.Error("what was there before its own word is worth a pass")
+	}
+	theirs := said.DeepCopy()
+	theirs.ResourceVersion, theirs.Status.Phase = "8", "Theirs"
+	if filter.Update(event.UpdateEvent{ObjectOld: said, ObjectNew: theirs}) {
+		t.Error("the rest of the status is worth a pass")
+	}
+}
+
+// Without the status subresource each status makes a new generation.
+func TestAStatusIsNoChangeWithoutTheSubresourceEither(t *testing.T) {
+	l := relevantLoop()
+	l.kind.StatusSubresource = false
+	was := widgetAt("a", 1)
+	was.ResourceVersion = "7"
+	status := was.DeepCopy()
+	status.ResourceVersion, status.Generation, status.Status.Phase = "8", 2, "Failed at 12:00:01"
+	spec := was.DeepCopy()
+	spec.ResourceVersion, spec.Generation, spec.Spec.Size = "8", 2, 7
+	filter := l.relevance()
+	if filter.Update(event.UpdateEvent{ObjectOld: was, ObjectNew: status}) {
+		t.Error("a status is worth a pass")
+	}
+	if !filter.Update(event.UpdateEvent{ObjectOld: was, ObjectNew: spec}) {
+		t.Error("a spec is not worth a pass")
+	}
+}
