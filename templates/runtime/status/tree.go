@@ -199,7 +199,7 @@ func merge(base, ours, theirs any, owned ...string) any {
 type merger struct{ owned []string }
 
 func (m merger) merge(base, ours, theirs any) any {
-	if reflect.DeepEqual(base, ours) {
+	if reflect.DeepEqual(base, ours) && !m.asserts(ours) {
 		return theirs
 	}
 	switch our := ours.(type) {
@@ -232,7 +232,7 @@ func (m merger) mergeObjects(base, ours, theirs map[string]any) map[string]any {
 			merged[k] = m.merge(old, our, their)
 		case !known:
 			merged[k] = our
-		case !reflect.DeepEqual(old, our): // they removed it
+		case !reflect.DeepEqual(old, our), m.asserts(our): // they removed it
 			merged[k] = m.merge(old, our, nil)
 		}
 	}
@@ -289,6 +289,21 @@ func (m merger) mergeByKey(key string, base, ours, theirs []any) []any {
 	return merged
 }
 
+// asserts reports whether v is a list of conditions with owned ones among them, which
+// are written even if the pass left them as it had read them.
+func (m merger) asserts(v any) bool {
+	list, ok := v.([]any)
+	if !ok || len(m.owned) == 0 {
+		return false
+	}
+	for _, e := range list {
+		if c, _ := e.(map[string]any); m.owns(c["type"]) && areConditions("type", list) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m merger) owns(conditionType any) bool {
 	name, ok := conditionType.(string)
 	return ok && slices.Contains(m.owned, name)
@@ -302,7 +317,8 @@ func areConditions(key string, lists ...[]any) bool {
 	}
 	for _, list := range lists {
 		for _, e := range list {
-			if _, ok := e.(map[string]any)["status"].(string); !ok {
+			c, _ := e.(map[string]any)
+			if _, ok := c["status"].(string); !ok {
 				return false
 			}
 		}
