@@ -236,7 +236,7 @@ func (e *Election) wrote(lease *coordinationv1.Lease, err error, sent instant) {
 	}
 	e.lose("the lease was won anew")
 	e.term, e.begun = newTerm(e.base, e.settings.Identity, transitions(lease), e.settings.LeaseDuration-e.settings.Margin, e.now, sent), false
-	e.term.stamp = e.stamp
+	e.term.election, e.term.stamp = e, e.stamp
 	won := e.term
 	if wait := e.rest.Sub(e.now().monotonic); wait > 0 {
 		e.log.Info("Elected; waiting until the last leader's time is over", "term", won, "wait", wait.Round(time.Millisecond))

@@ -312,8 +312,17 @@ func TestReleaseWaitsForWhatIsUnderWay(t *testing.T) {
 			if _, _, err := term.Join(t.Context()); !errors.Is(err, cause.LeadershipLost) {
 				t.Errorf("something new began: %v", err)
 			}
+			if _, done, err := term.Join(ctx); err != nil {
+				t.Errorf("what is under way cannot go on: %v", err)
+			} else {
+				done()
+			}
 			left <- time.Now()
 			leave()
+			leave() // more than once does no harm
+			if _, _, err := term.Join(context.WithoutCancel(ctx)); !errors.Is(err, cause.LeadershipLost) {
+				t.Errorf("something began within what is over: %v", err)
+			}
 		})
 		begin := time.Now()
 		me.stop()

@@ -1,6 +1,10 @@
 package leader
 
-import "context"
+import (
+	"context"
+
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
+)
 
 // joiner ties work to a term: the one it has been begun in, or whichever is in
 // force.
@@ -10,8 +14,47 @@ type joiner interface {
 
 type joinerKey struct{}
 
-func into(ctx context.Context, j joiner) context.Context {
-	return context.WithValue(ctx, joinerKey{}, j)
+// joinedKey asks a context for the innermost term of an election that it has
+// joined; of any election if that is nil.
+type joinedKey struct{ election *Election }
+
+// joined is the context of a use of a term. It carries the term's fence and is
+// found in contexts derived from it, also in those that do not end with it.
+type joined struct {
+	budget.Fenced
+	term *Term
+	use  *use
+}
+
+// Value implements context.Context.
+func (j *joined) Value(key any) any {
+	switch key {
+	case joinerKey{}:
+		return j.term
+	case joinedKey{}, joinedKey{j.term.election}:
+		return j
+	}
+	return j.Fenced.Value(key)
+}
+
+// joinedOf returns the use of a term of an election, or of any if that is nil, in
+// which the work under ctx was begun, nil if in none.
+func joinedOf(ctx context.Context, election *Election) *joined {
+	j, _ := ctx.Value(joinedKey{election}).(*joined)
+	return j
+}
+
+// TermOf returns the term that the work under ctx has joined: the innermost one,
+// where it has joined more than one. It does not matter whether the term is over,
+// nor whether ctx still ends with it: a context that was detached by
+// context.WithoutCancel is of its term all the same. A *Term can be compared, and
+// tells its term apart from every other.
+func TermOf(ctx context.Context) (*Term, bool) {
+	j := joinedOf(ctx, nil)
+	if j == nil {
+		return nil, false
+	}
+	return j.term, true
 }
 
 // Into returns a copy of ctx in which [Join] finds the election.
@@ -19,7 +62,7 @@ func (e *Election) Into(ctx context.Context) context.Context {
 	if e == nil {
 		return ctx
 	}
-	return into(ctx, e)
+	return context.WithValue(ctx, joinerKey{}, joiner(e))
 }
 
 // Join is for side effects outside the Kubernetes API, such as a payment or a
