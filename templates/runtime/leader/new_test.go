@@ -67,7 +67,7 @@ func TestWritesSayInWhichTermTheyAreMade(t *testing.T) {
 		}
 		e.base = t.Context()
 		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}, Spec: coordinationv1.LeaseSpec{LeaseTransitions: new(int32(3))}}
-		e.wrote(lease, nil, e.writes())
+		e.wrote(lease, nil, e.writes(lease))
 		term, err := e.Term()
 		if err != nil {
 			t.Fatal(err)
