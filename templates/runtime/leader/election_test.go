@@ -566,6 +566,7 @@ func TestARenewalThatWasNeverSentEndsTheTerm(t *testing.T) {
 				if after > times.RetryPeriod || !deaf && after != 0 {
 					t.Errorf("after %s", after)
 				}
+				synctest.Wait()
 				if told := me.log.errors(); len(told) != 1 || !strings.Contains(told[0], errShared.Error()) {
 					t.Errorf("told %q", told)
 				}
