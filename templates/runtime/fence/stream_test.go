@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -80,7 +81,11 @@ func TestAStreamEndsWithWhatItIsAUseOf(t *testing.T) {
 			b.give(p)
 			ended := func(what string, s io.ReadWriteCloser) {
 				t.Helper()
-				<-ends // the server's side, in any case
+				select {
+				case <-ends: // the server's side, in any case
+				case <-time.After(10 * time.Second):
+					t.Fatalf("%s: the stream goes on", what)
+				}
 				if _, err := s.Read(make([]byte, 1)); err == nil {
 					t.Errorf("%s: the stream goes on", what)
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type Election struct {
 	elector  *leaderelection.LeaderElector
 	now      func() instant
 	log      logr.Logger
+	server   string                   // the API server with the Lease
 	stamp    func(http.Header, *Term) // nil without server-side fence
 	elected  chan struct{}            // closed when the first term begins
 
@@ -77,6 +79,9 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 	e, err := newElection(settings, client.Leases(settings.Namespace), watching.Leases(settings.Namespace))
 	if err != nil {
 		return nil, err
+	}
+	if e.server, err = serverOf(cfg); err != nil {
+		return nil, fmt.Errorf("leader election: %w", err)
 	}
 	if settings.ServerFence {
 		if e.stamp, err = stamper(ctx, hurried); err != nil {
@@ -156,23 +161,44 @@ func (e *Election) Join(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // Fence returns a copy of cfg whose clients write only in a term. See package
-// fence for what counts as a write.
+// fence for what counts as a write. cfg may be another cluster's: its API server
+// is not told of the term, which it could not compare with a Lease.
 func (e *Election) Fence(cfg *rest.Config) (*rest.Config, error) {
 	if e == nil {
 		return cfg, nil
 	}
-	return fence.Config(cfg, func() (fence.Permission, error) { return e.permission() })
-}
-
-// permission is Term with an interface for result, which must not be a nil
-// *Term in an interface.
-func (e *Election) permission() (fence.Permission, error) {
-	t, err := e.Term()
+	server, err := serverOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return t, nil
+	told := server == e.server
+	return fence.Config(cfg, func() (fence.Permission, error) {
+		t, err := e.Term()
+		switch {
+		case err != nil:
+			return nil, err
+		case told:
+			return t, nil
+		}
+		return elsewhere{t}, nil
+	})
 }
+
+// serverOf names the API server of cfg.
+func serverOf(cfg *rest.Config) (string, error) {
+	server, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return "", fmt.Errorf("host of the API server: %w", err)
+	}
+	return strings.TrimSuffix(server.String(), "/"), nil
+}
+
+// elsewhere is a term as the permission to write to another cluster.
+type elsewhere struct{ *Term }
+
+// Stamp implements fence.Permission. There, a stamp would be taken for an
+// impersonation of somebody who is unknown, or somebody else.
+func (elsewhere) Stamp(http.Header) {}
 
 // next waits for a term other than last to be in force, and returns false if ctx
 // ends before.

@@ -571,6 +571,9 @@ func TestARenewalThatWasNeverSentEndsTheTerm(t *testing.T) {
 					t.Errorf("told %q", told)
 				}
 				renewed := time.Now()
+				if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
 				me.await(t, term)
 				if after := time.Since(renewed); after < times.LeaseDuration-times.RetryPeriod {
 					t.Errorf("leads %s after the other's last renewal", after)

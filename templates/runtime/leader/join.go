@@ -6,13 +6,7 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
 )
 
-// joiner ties work to a term: the one it has been begun in, or whichever is in
-// force.
-type joiner interface {
-	Join(ctx context.Context) (context.Context, context.CancelFunc, error)
-}
-
-type joinerKey struct{}
+type electionKey struct{}
 
 // joinedKey asks a context for the innermost term of an election that it has
 // joined; of any election if that is nil.
@@ -29,8 +23,6 @@ type joined struct {
 // Value implements context.Context.
 func (j *joined) Value(key any) any {
 	switch key {
-	case joinerKey{}:
-		return j.term
 	case joinedKey{}, joinedKey{j.term.election}:
 		return j
 	}
@@ -62,7 +54,7 @@ func (e *Election) Into(ctx context.Context) context.Context {
 	if e == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, joinerKey{}, joiner(e))
+	return context.WithValue(ctx, electionKey{}, e)
 }
 
 // Join is for side effects outside the Kubernetes API, such as a payment or a
@@ -80,9 +72,9 @@ func (e *Election) Into(ctx context.Context) context.Context {
 // released before leave is called. In a process without election it does
 // nothing.
 func Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	j, ok := ctx.Value(joinerKey{}).(joiner)
-	if !ok {
-		return ctx, func() {}, nil
+	if t, ok := TermOf(ctx); ok {
+		return t.Join(ctx)
 	}
-	return j.Join(ctx)
+	e, _ := ctx.Value(electionKey{}).(*Election)
+	return e.Join(ctx)
 }

@@ -201,6 +201,9 @@ func TestTermOfIsTheTermThatWasJoined(t *testing.T) {
 				t.Errorf("%s: %v, %t", name, found, ok)
 			}
 		}
+		if _, _, err := Join(work); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("joined a term that is over: %v", err)
+		}
 		if !term.Joined(both) || !other.Joined(both) || other.Joined(work) {
 			t.Error("terms of two leases are taken for each other")
 		}
