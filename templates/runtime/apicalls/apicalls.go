@@ -6,9 +6,7 @@ package apicalls
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -19,6 +17,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/apipath"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/fence"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
@@ -30,12 +29,12 @@ func Config(cfg *rest.Config) (*rest.Config, error) {
 	if cfg == nil {
 		return nil, errors.New("no config of the API server")
 	}
-	host, err := url.Parse(cfg.Host)
+	root, err := apipath.Root(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("host of the API server: %w", err)
+		return nil, err
 	}
 	observed := rest.CopyConfig(cfg)
-	observed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &transport{next: next, root: host.Path} })
+	observed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &transport{next: next, root: root} })
 	return observed, nil
 }
 
