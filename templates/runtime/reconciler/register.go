@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -26,12 +27,20 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // which is this Loop's Reconcile with its links. Beside what happens to objects,
 // sources cause requests.
 func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
+	options, own, err := l.options()
+	if err != nil {
+		return fmt.Errorf("kind %s: %w", l.kind.Name, err)
+	}
+	if own {
+		mgr = keeping(mgr, &options)
+	}
+	wanted := slices.Clip(l.predicates())
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(predicate.Funcs{UpdateFunc: relevant})).
-		WithOptions(l.controllerOptions())
-	if l.interrupt {
-		b.Watches(l.kind.New(), l.interrupter())
+		For(l.kind.New(), builder.WithPredicates(append(wanted, predicate.Funcs{UpdateFunc: relevant})...)).
+		WithOptions(options)
+	if l.interrupt { // only by what causes another pass
+		b.Watches(l.kind.New(), l.interrupter(), builder.WithPredicates(wanted...))
 	}
 	for _, s := range sources {
 		b.WatchesRawSource(s)
