@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -35,12 +36,17 @@ func (l *Loop[T]) predicates() []predicate.Predicate {
 	return nil
 }
 
-// options returns the controller's options and whether there is anything in them.
-func (l *Loop[T]) options() (o controller.Options, own bool, err error) {
+// options returns the controller's options, where the manager's own are these, and
+// whether there is anything in them. A pass that may take longer than others has a
+// later backstop.
+func (l *Loop[T]) options(defaults config.Controller) (o controller.Options, own bool, err error) {
 	o = l.controllerOptions()
-	c, own := l.user.(OptionsConfigurer)
-	if own {
+	if l.budget.Total > defaults.ReconciliationTimeout && defaults.ReconciliationTimeout > 0 {
+		o.ReconciliationTimeout, own = l.budget.Total, true
+	}
+	if c, ok := l.user.(OptionsConfigurer); ok {
 		c.ConfigureOptions(&o)
+		own = true
 	}
 	if n := l.kind.Workers; n > 0 && o.MaxConcurrentReconciles != n {
 		return o, own, fmt.Errorf("ConfigureOptions has %d workers, but the process counts on %d; leave MaxConcurrentReconciles as it is", o.MaxConcurrentReconciles, n)

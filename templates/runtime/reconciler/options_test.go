@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/budget"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
@@ -33,6 +34,7 @@ func offline(t *testing.T) (ctrl.Manager, *informertest.FakeInformers) {
 	informers := &informertest.FakeInformers{Scheme: runtimetest.Scheme()}
 	o := ctrl.Options{Scheme: runtimetest.Scheme(), Logger: logr.Discard()}
 	o.NewCache = func(*rest.Config, cache.Options) (cache.Cache, error) { return informers, nil }
+	o.Controller.ReconciliationTimeout = limit.Total
 	o.Metrics.BindAddress, o.Controller.SkipNameValidation = "0", new(true)
 	mgr, err := ctrl.NewManager(&rest.Config{Host: "http://127.0.0.1:1"}, o)
 	if err != nil {
@@ -146,6 +148,44 @@ type configuredOptionsPeriodic struct {
 	reconciler.Interface[*widget]
 	reconciler.OptionsConfigurer
 	reconciler.Periodic
+}
+
+// A pass of a long budget is ended by its own deadline, or at shutdown, and not by
+// the process's backstop.
+func TestALongBudgetHasALaterBackstop(t *testing.T) {
+	for total, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, limit.Total: 0, limit.Total / 2: 0} {
+		mgr, _ := offline(t)
+		var given time.Duration
+		if err := register(t, mgr, 0, struct {
+			reconciler.Interface[*widget]
+			reconciler.Budgeted
+			reconciler.OptionsConfigurer
+		}{
+			user(succeed), budgeted{budget: budget.Reconcile{Total: total, Reserve: time.Second}},
+			optioned{change: func(o *controller.Options) { given = o.ReconciliationTimeout }},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if given != want {
+			t.Errorf("a budget of %s has the backstop %s, want %s", total, given, want)
+		}
+	}
+}
+
+func TestALongPassIsCutShortAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, `{}`)
+		_, f := build(t, p, struct {
+			reconciler.Interface[*widget]
+			reconciler.Budgeted
+		}{user(hang), budgeted{budget: budget.Reconcile{Total: time.Hour, Reserve: time.Second}}})
+		asked := time.Now().Add(10 * time.Minute) // long after another pass would have ended
+		time.AfterFunc(10*time.Minute, func() { p.Stop(cause.Shutdown) })
+		err := f(t.Context(), request)
+		if !chain.IsCutShort(err) || !errors.Is(err, cause.Shutdown) || !time.Now().Equal(asked) {
+			t.Errorf("%s after the shutdown began it ends with %v", time.Since(asked), err)
+		}
+	})
 }
 
 func TestWorkersThatOthersCountOnStay(t *testing.T) {

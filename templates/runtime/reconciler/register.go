@@ -27,7 +27,7 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // which is this Loop's Reconcile with its links. Beside what happens to objects,
 // sources cause requests.
 func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
-	options, own, err := l.options()
+	options, own, err := l.options(mgr.GetControllerOptions())
 	if err != nil {
 		return fmt.Errorf("kind %s: %w", l.kind.Name, err)
 	}
