@@ -78,9 +78,3 @@ func Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	e, _ := ctx.Value(electionKey{}).(*Election)
 	return e.Join(ctx)
 }
-
-// TermOf returns the term that the work under ctx has joined.
-func TermOf(ctx context.Context) (*Term, bool) {
-	t, ok := ctx.Value(joinerKey{}).(*Term)
-	return t, ok
-}

@@ -52,7 +52,7 @@ type process struct {
 	http     *httpapi.Server
 	healthz  checks
 	readyz   checks
-	up       chan struct{}   // closed when the caches are filled
+	startup  *startup        // over when the caches are filled
 	stopping context.Context // ends when the process is asked to stop
 	endStop  context.CancelCauseFunc
 	cut      context.CancelCauseFunc // forbids all writing
@@ -70,7 +70,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	r := &Runtime{process: &process{settings: settings, webhooks: admission.NewServer(settings.Webhook), up: make(chan struct{})}}
+	r := &Runtime{process: &process{settings: settings, webhooks: admission.NewServer(settings.Webhook), startup: newStartup()}}
 	if settings.LeaderElection {
 		if r.election, err = leader.New(ctx, cfg, settings.Leader); err != nil {
 			return nil, err
@@ -100,6 +100,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if options.LeaderElection {
 		return nil, errors.New("manager: controller-runtime's leader election ends the process; use Settings.LeaderElection")
 	}
+	options.NewCache = r.startup.naming(options.NewCache)
 	knowledge := &freshness.Keep{}
 	options.NewCache = bounded(knowledge.Cache(options.NewCache))
 	options.NewClient = knowledge.Client(options.NewClient)
@@ -115,7 +116,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
 	r.OnStop(func(error) { r.webhooks.Leave(); r.http.Leave() })
-	return r, r.Add(started(r.up))
+	return r, r.Add(started(r.startup.part()))
 }
 
 // addHTTP adds the HTTP API.
@@ -273,7 +274,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	var candidacy sync.WaitGroup
 	candidacy.Go(func() {
 		select {
-		case <-r.up:
+		case <-r.startup.done:
 			r.election.Run(logr.NewContext(electing, r.GetLogger()))
 		case <-electing.Done():
 		}
@@ -294,12 +295,12 @@ func (r *Runtime) ended(err error) error {
 }
 
 // started is a runnable that tells when the manager has got as far as starting
-// what needs filled caches.
-type started chan struct{}
+// what needs filled caches: those of informers that were asked for before.
+type started func()
 
 // Start implements manager.Runnable.
 func (s started) Start(context.Context) error {
-	close(s)
+	s()
 	return nil
 }
 

@@ -103,7 +103,8 @@ type Periodic interface {
 }
 
 // Budgeted is implemented by reconcilers that want another budget than the
-// manager's, which it must not exceed.
+// manager's. A longer one needs no longer shutdown: a pass is cut short there, and
+// has its reserve.
 type Budgeted interface {
 	// Budget is read once, at set-up.
 	Budget() budget.Reconcile

@@ -107,9 +107,9 @@ func (l *Loop[T]) readAbilities(limit budget.Reconcile) error {
 	if b, ok := l.user.(Budgeted); ok {
 		l.budget = b.Budget()
 	}
-	if l.budget.Total > limit.Total {
-		return fmt.Errorf("Budget() asks for %s, but a reconcile that takes longer than %s would be cut off at shutdown; raise --reconcile-timeout",
-			l.budget.Total, limit.Total)
+	if l.budget.Reserve >= limit.Total {
+		return fmt.Errorf("Budget() keeps %s for the status, but a pass that is cut short at shutdown has less than %s to write it; raise --reconcile-timeout",
+			l.budget.Reserve, limit.Total)
 	}
 	return l.budget.Validate()
 }

@@ -3,6 +3,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -24,12 +25,20 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // which is this Loop's Reconcile with its links. Beside what happens to objects,
 // sources cause requests.
 func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
+	options, own, err := l.options(mgr.GetControllerOptions())
+	if err != nil {
+		return fmt.Errorf("kind %s: %w", l.kind.Name, err)
+	}
+	if own {
+		mgr = keeping(mgr, &options)
+	}
+	wanted := slices.Clip(l.predicates())
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(l.relevance())).
-		WithOptions(l.controllerOptions())
-	if l.interrupt {
-		b.Watches(l.kind.New(), l.interrupter())
+		For(l.kind.New(), builder.WithPredicates(append(wanted, l.relevance())...)).
+		WithOptions(options)
+	if l.interrupt { // only by what causes another pass
+		b.Watches(l.kind.New(), l.interrupter(), builder.WithPredicates(wanted...))
 	}
 	for _, s := range sources {
 		b.WatchesRawSource(s)
