@@ -72,8 +72,8 @@ func (s *service) serve() {
 	}
 }
 
-// lag is how long a Service still leads to a replica that is no longer ready.
-const lag = 200 * time.Millisecond
+// serviceLag is how long a Service still leads to a replica that is no longer ready.
+const serviceLag = 200 * time.Millisecond
 
 // thoughtful is a rule that takes some time.
 type thoughtful struct{ asked atomic.Int64 }
@@ -109,7 +109,7 @@ func TestRollingRestartsCutNoAdmission(t *testing.T) {
 	start := func() (*operator, string) {
 		var server *admission.Server
 		o := runWith(t, config, manager.Settings{
-			ReconcileTimeout: 2 * time.Second, DrainDelay: 3 * lag,
+			ReconcileTimeout: 2 * time.Second, DrainDelay: 3 * serviceLag,
 			Webhook: admission.Settings{BindAddress: "127.0.0.1:0", CertDir: folder, SelfSigned: "127.0.0.1", MaxTimeout: 2 * time.Second},
 		}, func(rt *manager.Runtime) error {
 			server = rt.GetWebhookServer().(*admission.Server)
@@ -156,7 +156,7 @@ func TestRollingRestartsCutNoAdmission(t *testing.T) {
 		old := replicas[done%2]
 		o, address := start()
 		replicas[done%2] = replica{o, address}
-		time.AfterFunc(lag, func() { s.remove(old.address) })
+		time.AfterFunc(serviceLag, func() { s.remove(old.address) })
 		if _, err := old.end(); err != nil {
 			t.Errorf("replica %s ended with %v", old.address, err)
 		}

@@ -13,6 +13,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -64,11 +65,11 @@ func (p plain) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 }
 
 // startPlain runs an operator on controller-runtime alone.
-func startPlain(ctx context.Context, b *testing.B, namespace string) (stopped <-chan error) {
+func startPlain(ctx context.Context, b testing.TB, cfg *rest.Config, namespace string) (stopped <-chan error) {
 	b.Helper()
 	options := ctrl.Options{Scheme: runtimetest.Scheme()}
 	limitTo(namespace, &options)
-	mgr, err := ctrl.NewManager(config, options)
+	mgr, err := ctrl.NewManager(cfg, options)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,9 +82,9 @@ func startPlain(ctx context.Context, b *testing.B, namespace string) (stopped <-
 }
 
 // startOurs runs an operator on this runtime.
-func startOurs(ctx context.Context, b *testing.B, namespace string) (stopped <-chan error) {
+func startOurs(ctx context.Context, b testing.TB, cfg *rest.Config, namespace string) (stopped <-chan error) {
 	b.Helper()
-	rt, err := manager.New(ctx, config, manager.Options{
+	rt, err := manager.New(ctx, cfg, manager.Options{
 		Scheme:    runtimetest.Scheme(),
 		Configure: func(o *ctrl.Options) { limitTo(namespace, o) },
 	})
@@ -110,7 +111,7 @@ func BenchmarkThroughput(b *testing.B) {
 	const objects, rounds = 300, 6
 	operators := []struct {
 		name  string
-		start func(context.Context, *testing.B, string) <-chan error
+		start func(context.Context, testing.TB, *rest.Config, string) <-chan error
 	}{{"plain", startPlain}, {"our", startOurs}}
 	settled := make([]int, len(operators))
 	var took time.Duration
@@ -124,7 +125,7 @@ func BenchmarkThroughput(b *testing.B) {
 				events = append(events, prepare(ctx, b, namespace+o.name, objects))
 			}
 			for _, o := range operators {
-				ended = append(ended, o.start(ctx, b, namespace+o.name))
+				ended = append(ended, o.start(ctx, b, config, namespace+o.name))
 			}
 			counts, window := race(b, events, objects)
 			for i := range counts {
