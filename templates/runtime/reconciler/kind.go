@@ -28,6 +28,9 @@ type Kind[T client.Object] struct {
 	// Conditions returns the object's list of conditions; nil where the CRD has
 	// no metav1.Condition list in its status.
 	Conditions func(T) *[]metav1.Condition
+	// OwnConditions returns the object's conditions where they are of a type of the
+	// CRD's own; nil where Conditions is set, and where there are none.
+	OwnConditions func(T) Conditions
 	// SetObservedGeneration stores the generation that the status is about; nil
 	// where the CRD has no status.observedGeneration.
 	SetObservedGeneration func(T, int64)
@@ -45,8 +48,8 @@ func (k Kind[T]) validate() error {
 		return errors.New("kind: Name is empty")
 	case k.New == nil:
 		return fmt.Errorf("kind %s: New is nil", k.Name)
-	case k.Status == nil && (k.Conditions != nil || k.SetObservedGeneration != nil):
-		return fmt.Errorf("kind %s: Conditions and SetObservedGeneration need Status", k.Name)
+	case k.Status == nil && (k.Conditions != nil || k.OwnConditions != nil || k.SetObservedGeneration != nil):
+		return fmt.Errorf("kind %s: conditions and SetObservedGeneration need Status", k.Name)
 	}
 	return nil
 }
