@@ -128,7 +128,7 @@ def _form(operation: dict[str, Any], kind: Kind) -> str:
     """
     steps = ["", *operation["path"].split("/")]
     parent, last = steps[-2:]
-    if last == "description":
+    if last in residual.WORDS and parent != "properties":
         return "words"
     if operation["op"] == "move" or (parent == "required" and last.isdigit()):
         return "order"
