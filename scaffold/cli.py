@@ -229,6 +229,7 @@ def _watch(parser: argparse.ArgumentParser) -> None:
 
 def _new(options: argparse.Namespace) -> int:
     from scaffold import project, settings, watches
+    from scaffold.crd.inspect import without_ready
 
     dest: Path = options.dest
     name = options.name or dest.absolute().name
@@ -250,6 +251,8 @@ def _new(options: argparse.Namespace) -> int:
     )
     kinds = ", ".join(f"{kind.kind}.{kind.group}" for kind in outcome.kinds)
     print(f"made {dest}: {kinds}")
+    for line in without_ready(outcome.kinds):
+        print(f"note: {line}")
     print(f"next: cd {dest} && make test")
     return 0
 
@@ -318,10 +321,11 @@ def _verify(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from scaffold.crd.inspect import inspect
+    from scaffold.crd.inspect import inspect, without_ready
     from scaffold.crd.read import read
 
-    reports = [inspect(kind) for kind in read(_sources(options.crd))]
+    kinds = read(_sources(options.crd))
+    reports = [inspect(kind) for kind in kinds]
     if options.json:
         print(json.dumps([asdict(report) for report in reports], indent=2))
         return 0
@@ -341,6 +345,8 @@ def _inspect(options: argparse.Namespace) -> int:
         for version in report.versions
     ]
     print(table(head, rows))
+    for line in without_ready(kinds):
+        print(f"note: {line}")
     for report in reports:
         for construct in report.constructs:
             print(
@@ -411,10 +417,14 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
 
 
 def _print_changes(outcome: Outcome, check: bool) -> None:
+    from scaffold.crd.inspect import without_ready
+
     for change in outcome.visible:
         print(f"{_verb(change.old, change.new)} {change.path}")
     for path in outcome.beside:
         print(f"left {path}: yours, though its kind is gone")
+    for line in without_ready(outcome.kinds):
+        print(f"note: {line}")
     if not outcome.kinds:
         print("crds/ holds no CustomResourceDefinition yet")
     elif not outcome.changes:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scaffold.crd import conversion, names, package, residual
+from scaffold.crd import conditions, conversion, names, package, residual
 from scaffold.crd.document import Document
 from scaffold.crd.model import (
     Code,
     Column,
     Conversion,
     Kind,
+    OwnConditions,
     Scale,
     Similar,
     Spoke,
@@ -239,6 +240,7 @@ def _version(
     is_hub: bool,
 ) -> Version:
     types = member.field_types()
+    found = conditions.find(member.root)
     schema = version["schema"]["openAPIV3Schema"]
     properties = schema.get("properties") or {}
     subresources = version.get("subresources") or {}
@@ -256,7 +258,9 @@ def _version(
         selectable_fields=tuple(
             field["jsonPath"] for field in version.get("selectableFields") or ()
         ),
-        conditions=types.get("status.conditions") == "[]metav1.Condition",
+        conditions=found is None,
+        own_conditions=found if isinstance(found, OwnConditions) else None,
+        no_ready=found if isinstance(found, str) else "",
         observed_generation=types.get("status.observedGeneration", ""),
         status_struct=types.get("status", "").removeprefix("*"),
         status_pointer=types.get("status", "").startswith("*"),

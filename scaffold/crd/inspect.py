@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,10 @@ class Construct:
 
 @dataclass(frozen=True, slots=True)
 class VersionReport:
-    """One version: its fields, the types recognised in it, remarks on its sample."""
+    """One version: its fields, the types recognised in it, remarks on its sample.
+
+    ``no_ready`` says why there can be no condition Ready, '' if there can.
+    """
 
     name: str
     served: bool
@@ -39,6 +42,7 @@ class VersionReport:
     known_types: tuple[tuple[str, int], ...]
     similar_types: tuple[tuple[str, int], ...]
     sample_remarks: tuple[str, ...]
+    no_ready: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,15 @@ def _version(kind: Kind, version: Version) -> VersionReport:
             sorted(Counter(one.go for one in version.code.similar).items())
         ),
         sample_remarks=tuple(remarks),
+        no_ready=version.no_ready,
     )
+
+
+def without_ready(kinds: Iterable[Kind]) -> Iterator[str]:
+    """Yield a line for each kind whose stored version cannot say that it is ready."""
+    for kind in kinds:
+        if why := kind.storage.no_ready:
+            yield f"{kind.kind}.{kind.group} gets no condition Ready: {why}"
 
 
 def _fields(schema: Schema) -> int:
@@ -116,7 +128,7 @@ def _form(operation: dict[str, Any], kind: Kind) -> str:
     """
     steps = ["", *operation["path"].split("/")]
     parent, last = steps[-2:]
-    if last == "description":
+    if last in residual.WORDS and parent != "properties":
         return "words"
     if operation["op"] == "move" or (parent == "required" and last.isdigit()):
         return "order"

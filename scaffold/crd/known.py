@@ -1,14 +1,18 @@
 """Recognising the types of Kubernetes in schemas that were made from them.
 
-A node *is* a type of k8s.io/api or apimachinery when its schema is, word for
-word, what controller-gen makes of that type in the pinned release: structure,
-validation and descriptions. Then the type stands in for it and nothing is lost
-either way: :func:`recognise`.
+A node *is* a type of k8s.io/api or apimachinery when its schema is what
+controller-gen makes of that type in the pinned release, but for descriptions.
+Then the type stands in for it, and the residual patch restores the words:
+:func:`recognise`.
 
 A node is *similar* to a type when it has the names and types of everything
 that the type has in some release, and the pinned release has all of them still.
 Then the node keeps a struct of its own, which can be turned into the type and
 back: :func:`similar`.
+
+Descriptions have no say in either, so that no edit of documentation changes a
+Go type. Where a schema alone is no evidence, because it is small, or that of
+several types, the names of the fields around it are: see :func:`_meant`.
 
 ``known.json`` is made from the releases by ``tests/crd/make_known.py``.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +41,8 @@ from scaffold.crd.gotypes import (
     External,
 )
 from scaffold.crd.markers import Schema
-from scaffold.crd.residual import TYPE_META, normal_schema
-from scaffold.crd.shapes import Shapes
+from scaffold.crd.residual import normal_schema
+from scaffold.crd.shapes import Shapes, children
 
 TABLE = Path(__file__).with_name("known.json")
 # The packages whose types are recognised.
@@ -52,12 +57,46 @@ PACKAGES = (
     RBACV1,
 )
 CONDITION = f"{METAV1}.Condition"
-# A shape of fewer properties is no evidence without words: too many have it.
+# A schema of less weight, or a shape of fewer properties, is no evidence by
+# itself: too many have it.
 _TELLING = 4
-# What a field adds to the schema of its type.
-_OF_FIELD = frozenset(
-    {"default", "description", "example", "externalDocs", "nullable", "title"}
+# Keywords that add to a schema's weight: few schemas have them by chance. The
+# second half says how Kubernetes refers to other objects.
+_WEIGHTS = {
+    "enum": 1,
+    "format": 1,
+    "maxLength": 1,
+    "maximum": 1,
+    "minLength": 1,
+    "minimum": 1,
+    "pattern": 1,
+    "x-kubernetes-list-map-keys": 1,
+    "x-kubernetes-list-type": 1,
+    "x-kubernetes-validations": 1,
+    "default": 2,
+    "x-kubernetes-map-type": 2,
+}
+# Of types with one schema, the one that is meant where no name tells.
+_RATHER = frozenset(
+    {
+        "corev1.PersistentVolumeClaimCondition",
+        "corev1.SecretKeySelector",
+        "corev1.TypedLocalObjectReference",
+        "metav1.LabelSelectorRequirement",
+    }
 )
+# Types of such names tell the state of Kubernetes' own kinds. A kind's own state is
+# never of them; others have no place in it but those of the volume claims that a
+# kind holds, status and all.
+_OWN = ("Condition", "Status")
+_OF_CLAIMS = frozenset(
+    {"corev1.ModifyVolumeStatus", "corev1.PersistentVolumeClaimCondition"}
+)
+# What a field adds to the schema of its type.
+_OF_FIELD = frozenset({"default", "nullable"})
+_WORD = re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z0-9]*|[A-Z]+")
+
+Way = tuple[str, ...]
 
 
 @cache
@@ -71,16 +110,11 @@ def _table() -> dict[str, Any]:
     return table
 
 
-@cache
-def _condition_digest() -> str:
-    return digest(_undescribed(_table()["condition"]))
-
-
 def digest(schema: Schema) -> str:
-    """Return what tells one type's schema from another's, for this package."""
+    """Return what tells one type's schema from another's, whatever its words."""
     bare = {key: value for key, value in schema.items() if key not in _OF_FIELD}
     text = json.dumps(
-        normal_schema(bare, by_word=False),
+        normal_schema(bare),
         ensure_ascii=False,
         separators=(",", ":"),
         sort_keys=True,
@@ -88,110 +122,119 @@ def digest(schema: Schema) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def weight(schema: Schema) -> int:
+    """Return how unlikely it is that a schema is like a type's by chance."""
+    return sum(_WEIGHTS.get(key, 0) for key in schema) + sum(
+        name.startswith(".") + weight(child) for name, child in children(schema)
+    )
+
+
 def recognise(
-    schema: Schema, is_field: bool, in_described: bool, shapes: Shapes
+    schema: Schema, way: Way, shapes: Shapes
 ) -> tuple[External, Schema] | None:
     """Return the type an object's schema is made from, and that type's schema.
 
-    On a field the description is the field's own; elsewhere it must be the
-    type's. A condition that people described in their own words, or left out of
-    their descriptions, is one as well: its type can be read off its validation.
-    One in the words of another release of Kubernetes is not, because the pinned
-    release would put its own words in their place; nor is one in a CRD that was
-    stripped of all descriptions, see :func:`is_described`.
+    ``way`` are the fields that lead to the object.
     """
     candidates = _table()["types"].get(shapes.shape(schema))
     if not candidates:
         return None
     wanted = digest(schema)
-    for one in candidates:
-        own = schema.get("description") or ""
-        if one["digest"] == wanted and (is_field or own == one["description"]):
-            base = {key: value for key, value in schema.items() if key not in _OF_FIELD}
-            if schema.get("required"):
-                base["required"] = sorted(schema["required"])
-            if schema.get("description"):
-                base["description"] = schema["description"]
-            return _external(one), base
-        name = f"{one['path']}.{one['name']}"
-        if (
-            name == CONDITION
-            and in_described
-            and _in_own_words(schema)
-            and digest(_undescribed(schema)) == _condition_digest()
-        ):
-            return _external(one), _table()["condition"]
-    return None
+    one = _meant([one for one in candidates if one["digest"] == wanted], way)
+    if one is None or (one["weight"] < _TELLING and not _goes_with(one["type"], way)):
+        return None
+    copying = Copying.SHALLOW if one["shallow"] else Copying.STRUCT
+    return _external(one["type"], copying), _schema(one["schema"])
 
 
-def similar(schema: Schema, field: str, shapes: Shapes) -> External | None:
-    """Return the type that an object can be turned into and back, if there is one.
+def similar(schema: Schema, way: Way, shapes: Shapes) -> External | None:
+    """Return the type that an object can be turned into and back, if there is one."""
+    one = _meant(_table()["shapes"].get(shapes.shape(schema), []), way)
+    return None if one is None else _external(one["type"])
 
-    Its descriptions, the node's own aside, are the type's in some release; or
-    they are of another's making, but the shape is a telling one. Where several
-    types have it, the name of the field decides between them, else none does.
+
+def _meant(candidates: Sequence[dict[str, Any]], way: Way) -> dict[str, Any] | None:
+    """Return the one of the types with a schema that is meant at a place, if any is.
+
+    Names tell between them: first that of a field which has the type in Kubernetes'
+    own API, then what the types' names do not share, in the name of the field or
+    else in that of the one around it. A type of little weight must be called for
+    by the name of the field even if it is the only one.
     """
-    candidates = _table()["shapes"].get(shapes.shape(schema))
-    if not candidates:
-        return None
-    words = shapes.words(schema)
-    in_words = [one for one in candidates if words in one["words"]]
-    if not in_words and candidates[0]["size"] < _TELLING:
-        return None
-    found = {one["type"] for one in in_words or candidates}
+    candidates = [
+        one
+        for one in candidates
+        if one["type"] == "metav1.Condition"
+        or not one["type"].endswith(_OWN)
+        or (one["type"] in _OF_CLAIMS and way[0] != "status")
+    ]
+    found = candidates
     if len(found) > 1:
-        found = _named_like(field, found)
+        found = [one for one in candidates if _is_called(one["type"], way[-1])]
+    for name in reversed(way[-2:]):
+        if len(found) != 1:
+            shared = _shared(one["type"] for one in candidates)
+            found = [
+                one
+                for one in candidates
+                if "".join(_words(one["type"])[: -shared or None]).lower()
+                in name.lower()
+            ]
+    if len(found) != 1:
+        found = [one for one in candidates if one["type"] in _RATHER]
     if len(found) != 1:
         return None
-    alias, _, name = found.pop().partition(".")
-    path = next(path for path in PACKAGES if ALIASES[path] == alias)
-    return External(path, name)
+    (one,) = found
+    is_evident = one["weight"] >= _TELLING or _is_called(one["type"], way[-1])
+    return one if is_evident else None
 
 
-def _named_like(field: str, types: set[str]) -> set[str]:
-    """Return the types with the name of a field, or else with a first word in it."""
-    own = {one: one.partition(".")[2] for one in types}
-    field = field.lower()
-    same = {one for one, name in own.items() if name.lower() == field}
-    return same or {
-        one
-        for one, name in own.items()
-        if (first := re.match("[A-Z]+[a-z]*", name)) and first[0].lower() in field
-    }
-
-
-def is_described(schema: Schema) -> bool:
-    """Whether a version's schema describes anything besides the API machinery's part."""
-    return any(
-        _has_description(child or {})
-        for name, child in (schema.get("properties") or {}).items()
-        if name not in TYPE_META
+def _goes_with(name: str, way: Way) -> bool:
+    """Whether a field's name of one word, such as ``claims``, goes with a type's."""
+    first = _words(name)[0].lower()
+    return way[-1] != way[-1].lower() or any(
+        first in field.lower() for field in way[-2:]
     )
 
 
-def _has_description(schema: Schema) -> bool:
-    if schema.get("description"):
-        return True
-    children = list((schema.get("properties") or {}).values())
-    children += [schema.get("items"), schema.get("additionalProperties")]
-    return any(isinstance(one, dict) and _has_description(one) for one in children)
+def _is_called(name: str, field: str) -> bool:
+    """Whether a field is called like a type, or like one of Kubernetes' that has it."""
+    fields: dict[str, list[str]] = _table()["fields"]
+    own = name.partition(".")[2]
+    return field in fields.get(name, ()) or field.lower() == own.lower()
 
 
-def _external(one: dict[str, Any]) -> External:
-    copying = Copying.SHALLOW if one["shallow"] else Copying.STRUCT
-    return External(one["path"], one["name"], copying)
+def _words(name: str) -> list[str]:
+    """Return the words of a type's name without its package."""
+    return _WORD.findall(name.partition(".")[2])
 
 
-def _in_own_words(schema: Schema) -> bool:
-    told = (schema["properties"]["type"] or {}).get("description") or ""
-    return not told.startswith("type of condition in CamelCase")
+def _shared(names: Iterable[str]) -> int:
+    """Return how many words types' names have in common at their ends."""
+    each = [list(reversed(_words(name))) for name in names]
+    same = 0
+    for words in zip(*each, strict=False):
+        if len(set(words)) > 1:
+            break
+        same += 1
+    return same
 
 
-def _undescribed(schema: Schema) -> Schema:
-    properties = {
-        name: {
-            key: value for key, value in (child or {}).items() if key != "description"
+@cache
+def _schema(index: int) -> Schema:
+    """Return a schema of the table, in which a schema inside is a number."""
+    made: Schema = dict(_table()["schemas"][index])
+    for key in ("items", "additionalProperties"):
+        if isinstance(made.get(key), int) and not isinstance(made[key], bool):
+            made[key] = _schema(made[key])
+    if "properties" in made:
+        made["properties"] = {
+            name: _schema(child) for name, child in made["properties"].items()
         }
-        for name, child in schema["properties"].items()
-    }
-    return {**schema, "properties": properties}
+    return made
+
+
+def _external(name: str, copying: Copying = Copying.STRUCT) -> External:
+    alias, _, own = name.partition(".")
+    path = next(path for path in PACKAGES if ALIASES[path] == alias)
+    return External(path, own, copying)

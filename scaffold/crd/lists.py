@@ -38,9 +38,7 @@ class Array(Node):
     def settle(self, place: Place) -> None:
         """Fix the place, and whether a type of its own is needed."""
         self.place = place
-        self.declared = place is not Place.FIELD and (
-            self.wants_markers() or self._documented()
-        )
+        self.declared = place is not Place.FIELD and self.wants_markers()
         marked = place is Place.FIELD or self.declared
         self.items.settle(Place.ITEM if marked else Place.BARE)
 
@@ -86,9 +84,7 @@ class Map(Node):
     def settle(self, place: Place) -> None:
         """Fix the place, and whether a type of its own is needed."""
         self.place = place
-        self.declared = place is not Place.FIELD and (
-            self.wants_markers() or self._documented()
-        )
+        self.declared = place is not Place.FIELD and self.wants_markers()
         self.values.settle(Place.BARE)
 
     def emit(self, declarations: list[Declaration]) -> Usage:

@@ -88,11 +88,36 @@ class Spoke:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnConditions:
+    """How Go reads and writes conditions of a type of the CRD's own.
+
+    ``field`` is the field of the status, ``item`` the type. ``read`` are the fields
+    of a metav1.Condition with what they are in terms of ``c``, an item; ``write``
+    those of an item in terms of ``c``, a metav1.Condition, and of the time ``now``
+    if ``stamps`` says so. ``types`` are the types that the CRD allows as Go strings,
+    none if it allows any.
+    """
+
+    field: str
+    item: str
+    read: tuple[tuple[str, str], ...]
+    write: tuple[tuple[str, str], ...]
+    stamps: bool
+    types: tuple[str, ...]
+
+    def written(self, alias: str) -> tuple[tuple[str, str], ...]:
+        """Return ``write`` where the API's package has a name."""
+        return tuple((name, text.format(api=alias)) for name, text in self.write)
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One version of a kind.
 
     ``package`` is the identifier of its Go package. ``conditions`` says that
-    ``status.conditions`` is a ``[]metav1.Condition``; ``observed_generation``
+    ``status.conditions`` is a ``[]metav1.Condition``, ``own_conditions`` that it is
+    of another type which can hold the same; where it is neither ``no_ready`` says
+    why there can be no condition Ready. ``observed_generation``
     is the Go type of ``status.observedGeneration``, '' if there is none.
     A kind of several versions has a hub, as a rule its storage version, and spokes.
     ``status_struct`` is the struct of the status, '' if that is none, and
@@ -111,6 +136,8 @@ class Version:
     columns: tuple[Column, ...]
     selectable_fields: tuple[str, ...]
     conditions: bool
+    own_conditions: OwnConditions | None
+    no_ready: str
     observed_generation: str
     status_struct: str
     status_pointer: bool

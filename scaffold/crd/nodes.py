@@ -102,12 +102,6 @@ class Node:
     def _constraints(self, prefix: str) -> tuple[list[str], Schema]:
         return markers.constraints(self.schema, self.openapi, prefix)
 
-    def _documented(self) -> bool:
-        keys = ("description", "title", "externalDocs")
-        return self.place is not Place.FIELD and any(
-            self.schema.get(key) for key in keys
-        )
-
     def _type_doc(self) -> tuple[list[str], Schema]:
         """Return the doc comment of the node's own type and what it gives back.
 
@@ -156,9 +150,7 @@ class Scalar(Node):
     def settle(self, place: Place) -> None:
         """Fix the place, and whether a type of its own is needed."""
         self.place = place
-        self.declared = (
-            place is Place.BARE and self.wants_markers()
-        ) or self._documented()
+        self.declared = place is Place.BARE and self.wants_markers()
 
     def wants_markers(self) -> bool:
         """Whether something is lost where no marker can stand."""
@@ -365,7 +357,7 @@ class Meta(Foreign):
 
 
 class Known(Foreign):
-    """A node whose schema is exactly that of a type in k8s.io/api."""
+    """A node whose schema is that of a type in k8s.io/api, but for words."""
 
     __slots__ = ("base", "go")
 

@@ -78,78 +78,81 @@ def parse_root(schema: Schema, known_types: bool) -> Root:
     """
     properties = schema.get("properties") or {}
     shapes = Shapes()
-    parser = _Parser(shapes if known_types else None, known.is_described(schema))
+    parser = _Parser(shapes if known_types else None)
     root = Root(
-        schema, {name: parser.node(child or {}) for name, child in properties.items()}
+        schema,
+        {name: parser.node(child or {}, (name,)) for name, child in properties.items()},
     )
     if known_types:
         for one in root.fields:
             # Spec and status are the kind's own, whatever they look like.
-            _mark_similar(one.node, one.json, shapes)
+            _mark_similar(one.node, (one.json,), shapes)
     return root
 
 
-def _mark_similar(parent: Node, field: str, shapes: Shapes) -> None:
+def _mark_similar(parent: Node, way: known.Way, shapes: Shapes) -> None:
     """Note the outermost structs in a node that types of Kubernetes are similar to.
 
-    ``field`` is the property that the node is or is inside of.
+    ``way`` are the fields that lead to the node.
     """
-    for name, node in _inside(parent, field):
+    for inside, node in _inside(parent, way):
         if isinstance(node, Struct):
-            node.similar = known.similar(node.schema, name, shapes)
+            node.similar = known.similar(node.schema, inside, shapes)
             if node.similar:
                 continue
-        _mark_similar(node, name, shapes)
+        _mark_similar(node, inside, shapes)
 
 
-def _inside(node: Node, field: str) -> Iterator[tuple[str, Node]]:
-    """Yield the nodes right below one, each with the property it is inside of."""
+def _inside(node: Node, way: known.Way) -> Iterator[tuple[known.Way, Node]]:
+    """Yield the nodes right below one, each with the fields that lead to it."""
     if isinstance(node, Struct):
         for one in node.fields:
-            yield one.json, one.node
+            yield (*way, one.json), one.node
     else:
         for _, child in node.children():
-            yield field, child
+            yield way, child
 
 
 class _Parser:
     """Classifies schemas as nodes."""
 
-    def __init__(self, shapes: Shapes | None, is_described: bool) -> None:
+    def __init__(self, shapes: Shapes | None) -> None:
         # None where types of Kubernetes are not to be recognised.
         self._shapes = shapes
-        self._is_described = is_described
 
-    def node(self, schema: Schema, is_field: bool = True) -> Node:
+    def node(self, schema: Schema, way: known.Way) -> Node:
         """Return the tree of nodes of a schema below the root.
 
-        ``is_field`` says that the node is a property, whose description is then
-        not its type's.
+        ``way`` are the fields that lead to it.
         """
         if schema.get("type") == "array":
-            return Array(schema, self.node(schema.get("items") or {}, False))
+            return Array(schema, self.node(schema.get("items") or {}, way))
         if schema.get("type") != "object":
             node = scalar(schema)
             assert node, "a checked schema has a known type"
             return node
         if schema.get("properties"):
-            return self._struct(schema, is_field)
+            return self._struct(schema, way)
         additional = schema.get("additionalProperties")
         if isinstance(additional, dict):
-            return Map(schema, self.node(additional, False))
+            return Map(schema, self.node(additional, way))
         if additional is True:
             return Map(schema, AnyValue({PRESERVE: True}))
         if schema.get(PRESERVE):
             return FreeObject(schema)
         return Struct(schema, {})
 
-    def _struct(self, schema: Schema, is_field: bool) -> Node:
-        if self._shapes:
-            found = known.recognise(schema, is_field, self._is_described, self._shapes)
+    def _struct(self, schema: Schema, way: known.Way) -> Node:
+        # Spec and status are the kind's own, whatever they look like.
+        if self._shapes and way not in (("spec",), ("status",)):
+            found = known.recognise(schema, way, self._shapes)
             if found:
                 return Known(schema, *found)
         properties = schema["properties"]
-        children = {name: self.node(child or {}) for name, child in properties.items()}
+        children = {
+            name: self.node(child or {}, (*way, name))
+            for name, child in properties.items()
+        }
         if schema.get(EMBEDDED) and "metadata" in children:
             children["metadata"] = Meta(properties["metadata"])
         return Struct(schema, children)

@@ -19,7 +19,9 @@ Operation = dict[str, Any]
 TYPE_META = ("apiVersion", "kind", "metadata")
 _FLOATS = frozenset({"maximum", "minimum", "multipleOf"})
 # Keywords whose values are no schemas but data of the user.
-_DATA = frozenset({"default", "enum", "example"})
+_DATA = frozenset({"default", "enum"})
+# Keywords that say something to people only.
+WORDS = frozenset({"description", "example", "externalDocs", "title"})
 
 
 def regenerated(
@@ -160,8 +162,8 @@ def same(left: Any, right: Any) -> bool:
 def normal(crd: Document) -> Document:
     """Return what the API server distinguishes of a CRD's spec.
 
-    Defaults are filled in, what it reads as absent is absent, versions are in
-    order of name, and the root's apiVersion, kind and metadata are left out
+    Defaults are filled in, what it reads as absent is absent, words are left out,
+    versions are in order of name, and the root's apiVersion, kind and metadata are left out
     where they say no more than that they exist. Conversion is left out: it says
     where a webhook is, not what objects look like.
     """
@@ -214,22 +216,17 @@ def _normal_version(version: Document) -> Document:
     return {key: value for key, value in made.items() if value not in (None, "", [])}
 
 
-def normal_schema(schema: Schema, *, by_word: bool = True) -> Schema:
-    """Return a schema as the API server reads it: no empty or false keywords.
-
-    With ``by_word`` descriptions are compared word by word: older releases of
-    controller-gen broke their lines elsewhere, and Go comments hold no trailing
-    spaces.
-    """
+def normal_schema(schema: Schema) -> Schema:
+    """Return what the API server goes by: no words, no empty or false keywords."""
     made: Schema = {}
     for key, value in schema.items():
+        if key in WORDS:
+            continue
         if value is None or value is False or value == "":
             if key == "additionalProperties" and value is False:
                 made[key] = value
             continue
-        if key == "description" and isinstance(value, str) and by_word:
-            made[key] = " ".join(value.split())
-        elif key in _DATA:
+        if key in _DATA:
             if key != "enum" or value:
                 made[key] = value
         elif key in _FLOATS:
@@ -240,14 +237,13 @@ def normal_schema(schema: Schema, *, by_word: bool = True) -> Schema:
         elif key == "properties":
             if value:
                 made[key] = {
-                    name: normal_schema(child or {}, by_word=by_word)
-                    for name, child in value.items()
+                    name: normal_schema(child or {}) for name, child in value.items()
                 }
-        elif isinstance(value, dict) and key != "externalDocs":
-            made[key] = normal_schema(value, by_word=by_word)
+        elif isinstance(value, dict):
+            made[key] = normal_schema(value)
         elif key in ("allOf", "anyOf", "oneOf"):
             if value:
-                made[key] = [normal_schema(child, by_word=by_word) for child in value]
+                made[key] = [normal_schema(child) for child in value]
         elif key == "x-kubernetes-validations":
             if value:
                 made[key] = [

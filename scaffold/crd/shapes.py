@@ -24,35 +24,21 @@ class Shapes:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, bool], tuple[Schema, str]] = {}
+        self._seen: dict[int, tuple[Schema, str]] = {}
 
     def shape(self, schema: Schema) -> str:
         """Return the digest of a schema's shape."""
-        return self._digest(schema, False)
-
-    def words(self, schema: Schema) -> str:
-        """Return the digest of a shape with the descriptions inside of it.
-
-        The node's own description is left out: on a field it is the field's.
-        White space does not count.
-        """
-        return self._digest(schema, True)
-
-    def _digest(self, schema: Schema, with_words: bool) -> str:
-        key = id(schema), with_words
-        found = self._seen.get(key)
+        found = self._seen.get(id(schema))
         if found is None:
-            first, *rest = self._lines(schema, with_words)
+            first, *rest = self._lines(schema)
             made = _hash("\n".join((first, *rest))) if rest else _hash_of_leaf(first)
-            found = self._seen[key] = schema, made
+            found = self._seen[id(schema)] = schema, made
         return found[1]
 
-    def _lines(self, schema: Schema, with_words: bool) -> Iterator[str]:
+    def _lines(self, schema: Schema) -> Iterator[str]:
         yield kind(schema)
         for name, child in children(schema):
-            told = (child.get("description") or "") if with_words else ""
-            words = " ".join(told.split())
-            yield f"{name!r} {self._digest(child, with_words)} {words}"
+            yield f"{name!r} {self.shape(child)}"
 
 
 def _hash(text: str) -> str:

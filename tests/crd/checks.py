@@ -1,6 +1,7 @@
 """What must hold for every CRD, and how it is measured.
 
 generates   its Go is rendered
+steady      its Go is the same in whatever words the CRD is
 compiles    with its deepcopy file, which equals controller-gen's
 exact       controller-gen gives the schema back without the residual patch
 predicted   exact is what was foreseen
@@ -28,6 +29,7 @@ from scaffold.crd.inspect import inspect
 from scaffold.crd.model import Kind, Version
 from scaffold.crd.read import read
 from scaffold.errors import ScaffoldError
+from tests.crd import wording
 from tests.crd.draw import Drawer
 from tests.crd.lossless import difference, unlike
 from tests.crd.oracle import Oracle, OracleError
@@ -35,6 +37,7 @@ from tests.crd.oracle import Oracle, OracleError
 REPOSITORY = Path(__file__).parent.parent.parent
 CHECKS = (
     "generates",
+    "steady",
     "compiles",
     "exact",
     "predicted",
@@ -114,7 +117,21 @@ class Corpus:
             target.write_text(text, "utf-8")
         for result in results.values():
             result.set("generates", True)
+        self._steady(kinds, results)
         self.projects.append(Project(name, source, kinds, results))
+
+    def _steady(self, kinds: tuple[Kind, ...], results: dict[str, Result]) -> None:
+        """Read the kinds of a project again in other words."""
+        for edit, reword in wording.EDITS.items():
+            crds = [wording.reworded(kind.document, reword) for kind in kinds]
+            listed = {"apiVersion": "v1", "kind": "List", "items": crds}
+            for before, after in zip(
+                kinds, read([json.dumps(listed).encode()]), strict=True
+            ):
+                result = results[before.crd_name]
+                result.checks.setdefault("steady", True)
+                if wording.go(before) != wording.go(after):
+                    result.set("steady", False, f"other Go with its words {edit}")
 
     def compile(self) -> None:
         """Build all packages; the errors of a package fail all kinds in it."""

@@ -13,13 +13,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaffold import render
 from scaffold.crd import gotypes, known, shapes
+from scaffold.crd.markers import Schema
 from scaffold.crd.shapes import Shapes
 from tests.crd.oracle import Oracle, build
 
@@ -106,38 +106,94 @@ def _is_own(name: str) -> bool:
     return name.endswith(("Status", "Condition")) and name != known.CONDITION
 
 
+def _short(name: str) -> str:
+    """Return a type's name as emitted code writes it, corev1.Affinity."""
+    path, _, own = name.rpartition(".")
+    return f"{gotypes.ALIASES[path]}.{own}"
+
+
 def table(latest: Release, others: Sequence[Release]) -> str:
     """Return the text of the table; ``latest`` is the pinned release."""
+    types, schemas = exact(latest)
     rows = {
-        "condition": json.dumps(latest.types[known.CONDITION]["schema"]),
         "releases": _list(one.sums for one in (*others, latest)),
-        "types": _list(exact(latest)),
+        "fields": json.dumps(fields(latest)),
+        "types": _list(types),
         "shapes": _list(similar(latest, others)),
+        "schemas": _list(schemas),
     }
     members = ",\n".join(f'"{key}": {text}' for key, text in rows.items())
     return f"{{{members}}}\n"
 
 
-def _list(rows: Iterator[Any]) -> str:
+def _list(rows: Iterable[Any]) -> str:
     return "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]"
 
 
-def exact(release: Release) -> Iterator[dict[str, Any]]:
-    """Yield the types of the pinned release that their schema alone tells apart."""
+def exact(release: Release) -> tuple[list[dict[str, Any]], list[Schema]]:
+    """Return the types of the pinned release, and the schemas they are made of.
+
+    Types and schemas name a schema by its place among the latter, so that each
+    is there once.
+    """
     digests = Shapes()
-    rows = [
+    places: dict[str, int] = {}
+    schemas: list[Schema] = []
+
+    def place(schema: Schema) -> int:
+        made = dict(schema)
+        for key in ("items", "additionalProperties"):
+            if isinstance(made.get(key), dict):
+                made[key] = place(made[key])
+        if "properties" in made:
+            made["properties"] = {
+                name: place(child) for name, child in made["properties"].items()
+            }
+        text = json.dumps(made, sort_keys=True)
+        if text not in places:
+            places[text] = len(schemas)
+            schemas.append(made)
+        return places[text]
+
+    return [
         {
-            "path": one["package"],
-            "name": one["name"],
+            "type": _short(name),
             "shallow": one["shallow"],
             "shape": digests.shape(one["schema"]),
             "digest": known.digest(one["schema"]),
-            "description": one["schema"].get("description", ""),
+            "weight": known.weight(one["schema"]),
+            "schema": place(one["schema"]),
         }
-        for one in release.types.values()
-    ]
-    counts = Counter(row["digest"] for row in rows)
-    return (row for row in rows if counts[row["digest"]] == 1)
+        for name, one in release.types.items()
+    ], schemas
+
+
+def fields(release: Release) -> dict[str, list[str]]:
+    """Return the names of the fields in a release's types that have a type of it."""
+    types: dict[str, list[str]] = {}
+    for name, one in release.types.items():
+        types.setdefault(_with_words(one["schema"]), []).append(_short(name))
+    found: dict[str, set[str]] = {}
+
+    def visit(schema: Schema, field: str) -> None:
+        if schema.get("properties") and field:
+            for name in types.get(_with_words(schema), ()):
+                found.setdefault(name, set()).add(field)
+        for name, child in shapes.children(schema):
+            visit(child, name[1:] if name.startswith(".") else field)
+
+    for one in release.types.values():
+        visit(one["schema"], "")
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def _with_words(schema: Schema) -> str:
+    """Return a schema as text, but for what is a field's and not its type's."""
+    own = {key: value for key, value in schema.items() if key in _OF_TYPE}
+    return json.dumps(own, sort_keys=True)
+
+
+_OF_TYPE = frozenset({"properties", "required", "type", "x-kubernetes-map-type"})
 
 
 def similar(latest: Release, others: Sequence[Release]) -> Iterator[dict[str, Any]]:
@@ -154,18 +210,14 @@ def similar(latest: Release, others: Sequence[Release]) -> Iterator[dict[str, An
                     or shapes.missing(schema, now["schema"])
                 ):
                     continue
-                path, _, short = name.rpartition(".")
-                row = found.setdefault(
+                found.setdefault(
                     (name, digests.shape(schema)),
                     {
-                        "type": f"{gotypes.ALIASES[path]}.{short}",
+                        "type": _short(name),
                         "shape": digests.shape(schema),
-                        "size": shapes.size(schema),
-                        "words": [],
+                        "weight": shapes.size(schema),
                     },
                 )
-                if (words := digests.words(schema)) not in row["words"]:
-                    row["words"].append(words)
     return (found[key] for key in sorted(found))
 
 
