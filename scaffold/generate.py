@@ -12,6 +12,7 @@ from scaffold import (
     __version__,
     apply,
     gomod,
+    manifest,
     periods,
     plan,
     render,
@@ -21,7 +22,6 @@ from scaffold import (
 from scaffold.crd.model import Kind
 from scaffold.gofmt import gofmt
 from scaffold.layout import place
-from scaffold.manifest import PATH as MANIFEST
 from scaffold.plan import Change, Plan
 from scaffold.watches import Watches, resolve
 
@@ -37,7 +37,7 @@ class Outcome:
     @property
     def visible(self) -> tuple[Change, ...]:
         """The changes without the manifest."""
-        return tuple(change for change in self.changes if change.path != MANIFEST)
+        return tuple(change for change in self.changes if change.path != manifest.PATH)
 
 
 def generate(
@@ -63,13 +63,24 @@ def generate(
         periods.check(project)
         chosen, answered = settings.add_watches(project, chosen, watches or {})
         kinds = sources.kinds(project, chosen.known_types, add)
+        decided = manifest.places(project)
         resolved = resolve(chosen.watches, kinds, str(project / settings.ANSWERS))
         files = _formatted(
             render.render(
-                place(chosen.name, chosen.module, chosen.options, kinds, resolved)
+                place(
+                    chosen.name, chosen.module, chosen.options, kinds, resolved, decided
+                )
             )
         )
-        made = plan.make(project, files, __version__, drop=drop, overwrite=overwrite)
+        made = plan.make(
+            project,
+            files,
+            __version__,
+            places=decided.joined(kinds),
+            module=chosen.module,
+            drop=drop,
+            overwrite=overwrite,
+        )
         made = _joined(
             made,
             answered,

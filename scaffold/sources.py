@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scaffold import manifest
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
 from scaffold.errors import OwnershipError, ProjectError
@@ -19,7 +20,8 @@ def kinds(
 ) -> tuple[Kind, ...]:
     """Read ``crds/`` of ``project`` together with what is to be added to it.
 
-    ``known_types`` is the project's setting of that name.
+    ``known_types`` is the project's setting of that name. What was decided for a
+    kind stays.
     """
     folder = project / FOLDER
     if not folder.is_dir() and not added:
@@ -44,7 +46,10 @@ def kinds(
             if not any(_files(source)):
                 new.append(source)
     sources = [*present, *new]
-    return read(sources, known_types=known_types) if sources else ()
+    if not sources:
+        return ()
+    places = manifest.places(project)
+    return read(sources, known_types=known_types, places=places)
 
 
 def additions(project: Path, added: Sequence[Path | bytes]) -> list[Change]:
