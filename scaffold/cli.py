@@ -414,7 +414,7 @@ def _print_changes(outcome: Outcome, check: bool) -> None:
     for change in outcome.visible:
         print(f"{_verb(change.old, change.new)} {change.path}")
     for path in outcome.beside:
-        print(f"left {path}: yours, though its kind is gone")
+        print(f"left {path}: yours, though nothing goes with it any more")
     if not outcome.kinds:
         print("crds/ holds no CustomResourceDefinition yet")
     elif not outcome.changes:

@@ -4,9 +4,9 @@ All five rules of ownership are checked here, before anything is written:
 
 1. a generated file is rewritten, but not if somebody edited it;
 2. a user's file is written once and never again;
-3. a user's file that loses its place, because nothing is generated any more that
-   it belongs to or imports, holds the run up until it is dropped by name; then it
-   moves aside, and comes back when its place does;
+3. a user's Go file that loses its place, because nothing is generated any more
+   that it belongs to or imports, holds the run up until it is dropped by name; then
+   it moves aside, and comes back when its place does;
 4. and 5. (optional interfaces, ``main.go``) are kept by the templates.
 """
 
@@ -41,8 +41,8 @@ class Change:
 class Plan:
     """The changes that make a project current, in the order of their paths.
 
-    ``beside`` names files, no Go, in folders that nothing is generated in any
-    more, which ctxscaffold never wrote and so leaves alone.
+    ``beside`` names files of the user's that nothing goes with any more and that,
+    being no Go, stay where they are.
     """
 
     changes: tuple[Change, ...]
@@ -109,7 +109,12 @@ def make(
     if (new := fresh.dump()) != old:
         changes.append(Change(manifests.PATH, old, new))
     beside = gofiles.others(project, _folders(record.user) - _folders(files))
-    return Plan(tuple(changes), tuple(beside - record.user.keys()))
+    beside |= {
+        path
+        for path in record.user
+        if not path.endswith(".go") and _is_left(project, path, files)
+    }
+    return Plan(tuple(changes), tuple(sorted(beside)))
 
 
 def _lost(
@@ -123,7 +128,7 @@ def _lost(
     found = {
         path: _Lost(path, kind)
         for path, kind in record.user.items()
-        if path not in files and (project / path).exists()
+        if path.endswith(".go") and _is_left(project, path, files)
     }
     packages = _folders(record.generated | record.user, ".go")
     gone = packages - _folders(files, ".go")
@@ -141,6 +146,10 @@ def _lost(
             what = f"{path} imports {name}, {stale[name]}"
             found.setdefault(path, _Lost(path, "", what, f"{project / path}:{line}"))
     return [one for _, one in sorted(found.items())]
+
+
+def _is_left(project: Path, path: str, files: Mapping[str, File]) -> bool:
+    return path not in files and (project / path).exists()
 
 
 def _folder(path: str) -> str:
