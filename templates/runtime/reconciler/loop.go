@@ -60,6 +60,9 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if err := kind.validate(); err != nil {
 		return nil, err
 	}
+	if err := checkAbilities[T](user); err != nil {
+		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
+	}
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
 		client: rt.GetClient(), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
