@@ -26,6 +26,11 @@ class Member:
     kind: Kind
     version: Version
 
+    @property
+    def in_use(self) -> bool:
+        """Whether it is the version that the operator works in."""
+        return self.version is self.kind.storage
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -130,6 +135,18 @@ class Project:
     def converting(self) -> tuple[Kind, ...]:
         """The kinds whose versions are converted by the operator."""
         return tuple(kind for kind in self.kinds if kind.converts)
+
+    @property
+    def unconverted(self) -> tuple[Kind, ...]:
+        """The kinds whose CRDs name a conversion webhook that nobody needs.
+
+        It is that of another operator, from which the CRD was exported.
+        """
+        return tuple(
+            kind
+            for kind in self.kinds
+            if kind.conversion.strategy == "Webhook" and not kind.converts
+        )
 
     @property
     def has_webhooks(self) -> bool:
