@@ -43,15 +43,36 @@ def imports(project: Path, names: Collection[str]) -> Iterator[tuple[str, int, s
     """Yield path, line and name of every import of one of ``names``."""
     if not names:
         return
+    for path in _files(project):
+        for number, line in enumerate(text(project / path).splitlines(), 1):
+            if (found := _IMPORT.match(line)) and found[1] in names:
+                yield path, number, found[1]
+
+
+def renamed(
+    project: Path, former: str, module: str
+) -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield path, old and new text of every file that imports packages of ``former``."""
+    for path in _files(project):
+        old = text(project / path)
+        lines = [
+            (
+                line.replace(f'"{former}', f'"{module}', 1)
+                if (found := _IMPORT.match(line))
+                and f"{found[1]}/".startswith(f"{former}/")
+                else line
+            )
+            for line in old.splitlines(keepends=True)
+        ]
+        if (new := "".join(lines)) != old:
+            yield path, old.encode(), new.encode()
+
+
+def _files(project: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(project):
         folders[:] = sorted(
             name for name in folders if name not in _FOREIGN and name[0] not in "._"
         )
         for name in sorted(files):
-            if not name.endswith(".go"):
-                continue
-            path = Path(folder) / name
-            relative = path.relative_to(project).as_posix()
-            for number, line in enumerate(text(path).splitlines(), 1):
-                if (found := _IMPORT.match(line)) and found[1] in names:
-                    yield relative, number, found[1]
+            if name.endswith(".go"):
+                yield (Path(folder) / name).relative_to(project).as_posix()

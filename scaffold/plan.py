@@ -22,6 +22,7 @@ from scaffold import manifest as manifests
 from scaffold.errors import OwnershipError, ScaffoldError, UsageError, raise_all
 from scaffold.features import Owner
 from scaffold.manifest import Manifest, digest
+from scaffold.moves import Moves
 from scaffold.places import Places
 from scaffold.render import File
 
@@ -57,6 +58,7 @@ class _Lost:
     kind: str = ""
     what: str = ""
     where: str | None = None
+    way: str = ""
 
 
 def make(
@@ -65,13 +67,15 @@ def make(
     version: str,
     *,
     places: Places | None = None,
-    module: str = "",
+    modules: tuple[str, str] = ("", ""),
+    moves: Moves | None = None,
     drop: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Plan:
     """Compare ``files`` with ``project`` and return what must change.
 
-    ``places`` are those of the kinds, ``module`` is the project's Go module.
+    ``places`` are those of the kinds, ``modules`` the Go module that the project's
+    files import and the one it is now. ``moves`` are the kinds that go on as others.
     ``drop`` names kinds that are gone (``Widget`` or ``Widget.example.com``), files
     and folders: what lost its place of their user files is moved aside.
     ``overwrite`` gives up edits made to generated files. Raises
@@ -80,9 +84,12 @@ def make(
     """
     known = manifests.load(project)
     record = known or Manifest(version)
+    moves = moves or Moves()
+    for path, kind in record.user.items():
+        record.user[path] = moves.kinds.get(kind, kind)
     differences = _Differences(project, record, overwrite)
     kinds = {file.kind for file in files.values() if file.kind}
-    lost = _lost(project, record, files, module)
+    lost = _lost(project, record, files, modules, moves.module)
     dropped = _resolve_drops(drop, kinds, record, lost)
 
     fresh = Manifest(version, places=places or Places())
@@ -98,6 +105,10 @@ def make(
     differences.bring_back(_folders(files) - _folders(record.generated | record.user))
     for path in sorted(record.generated.keys() - fresh.generated.keys()):
         differences.remove(path)
+    if moves.module:
+        for path, was, now in gofiles.renamed(project, *modules):
+            if path not in record.generated | fresh.generated and path not in dropped:
+                differences.changes.append(Change(path, was, now))
     for one in lost:
         if one.path in dropped:
             differences.move_aside(one.path)
@@ -118,7 +129,11 @@ def make(
 
 
 def _lost(
-    project: Path, record: Manifest, files: Mapping[str, File], module: str
+    project: Path,
+    record: Manifest,
+    files: Mapping[str, File],
+    modules: tuple[str, str],
+    moves: bool,
 ) -> list[_Lost]:
     """Return the user's files that have no place in ``files``.
 
@@ -136,15 +151,19 @@ def _lost(
     for path in gofiles.inside(project, gone):
         if path not in record.generated:
             found.setdefault(path, _Lost(path, owners.get(_folder(path), "")))
-    former = gofiles.module(project) or module
+    former, module = modules
     stale = {f"{former}/{folder}": "which is not generated any more" for folder in gone}
-    if former != module:
+    if former != module and not moves:
         moved = f"but the module is called {module} now"
         stale |= {f"{former}/{folder}": moved for folder in packages - gone}
     for path, line, name in gofiles.imports(project, stale.keys()):
         if path not in record.generated:
             what = f"{path} imports {name}, {stale[name]}"
-            found.setdefault(path, _Lost(path, "", what, f"{project / path}:{line}"))
+            where = f"{project / path}:{line}"
+            way = (
+                f" (all of them: --move {former}={module})" if former != module else ""
+            )
+            found.setdefault(path, _Lost(path, "", what, where, way))
     return [one for _, one in sorted(found.items())]
 
 
@@ -318,8 +337,8 @@ class _Differences:
                 OwnershipError(
                     lost.what,
                     where=lost.where,
-                    fix="change the import first, or run ctxscaffold generate "
-                    f"--drop {lost.path}, which moves the file to {DROPPED}/",
+                    fix=f"change the import first{lost.way}, or run ctxscaffold "
+                    f"generate --drop {lost.path}, which moves the file to {DROPPED}/",
                 )
             )
         elif is_gone:
@@ -335,7 +354,8 @@ class _Differences:
                     f"{kind} is no longer in crds/, but your files for it are here: "
                     + ", ".join(paths),
                     fix="put its CustomResourceDefinition back, or run ctxscaffold "
-                    f"generate --drop {kind}, which moves them to {DROPPED}/",
+                    f"generate --drop {kind}, which moves them to {DROPPED}/; if "
+                    f"another kind takes its place, --move {kind}=NEW",
                 )
             )
         if self._strays:

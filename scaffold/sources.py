@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scaffold import manifest
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
 from scaffold.errors import OwnershipError, ProjectError
+from scaffold.places import Places
 from scaffold.plan import Change
 
 FOLDER = "crds"
@@ -16,12 +16,15 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def kinds(
-    project: Path, known_types: bool, added: Sequence[Path | bytes] = ()
+    project: Path,
+    known_types: bool,
+    places: Places,
+    added: Sequence[Path | bytes] = (),
 ) -> tuple[Kind, ...]:
     """Read ``crds/`` of ``project`` together with what is to be added to it.
 
-    ``known_types`` is the project's setting of that name. What was decided for a
-    kind stays.
+    ``known_types`` is the project's setting of that name, ``places`` is what was
+    decided about its kinds.
     """
     folder = project / FOLDER
     if not folder.is_dir() and not added:
@@ -48,7 +51,6 @@ def kinds(
     sources = [*present, *new]
     if not sources:
         return ()
-    places = manifest.places(project)
     return read(sources, known_types=known_types, places=places)
 
 

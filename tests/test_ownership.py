@@ -264,11 +264,14 @@ def test_import_of_a_package_that_goes_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(
         OwnershipError, match=r"imports example\.com/op/api/v2"
     ) as caught:
-        plan.make(tmp_path, files, "1.0", module=MODULE)
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, MODULE))
     assert caught.value.where == f"{mine}:3"
     drop = "internal/app/app.go"
     assert f"--drop {drop}" in str(caught.value.fix)
-    apply.apply(tmp_path, plan.make(tmp_path, files, "1.0", module=MODULE, drop=[drop]))
+    apply.apply(
+        tmp_path,
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, MODULE), drop=[drop]),
+    )
     found = tree(tmp_path)
     assert found[f".ctxscaffold/dropped/{drop}"] == before[drop]
 
@@ -280,10 +283,10 @@ def test_module_line_that_changed_names_the_imports(tmp_path: Path) -> None:
     mine.write_text(f'package main\n\nimport "{MODULE}/internal/widget"\n')
     files = in_module("example.com/new")
     with pytest.raises(OwnershipError, match=r"called example\.com/new now") as caught:
-        plan.make(tmp_path, files, "1.0", module="example.com/new")
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, "example.com/new"))
     assert caught.value.where == f"{mine}:3"
     mine.write_text('package main\n\nimport "example.com/new/internal/widget"\n')
-    plan.make(tmp_path, files, "1.0", module="example.com/new")
+    plan.make(tmp_path, files, "1.0", modules=(MODULE, "example.com/new"))
 
 
 @pytest.mark.parametrize("depth", ["api", "api/zz_generated.widget.go"])

@@ -395,6 +395,46 @@ def test_places_of_a_project_that_has_no_record(project: Path, manifest: str) ->
     )
 
 
+def test_group_and_module_moved_and_moved_back(project: Path) -> None:
+    """The user's code stays where it is, and imports what the module is called now."""
+    versions(project, v1alpha1=True, v1=False)
+    generate(project)
+    app = project / "internal/app/app.go"
+    app.parent.mkdir()
+    app.write_text(
+        "// Package app is the user's.\npackage app\n\nimport (\n"
+        '\tv1 "example.com/beacon/api/signals/v1"\n)\n\n'
+        "// Of is one of them.\ntype Of = v1.Beacon\n"
+    )
+    generate(project)
+    before = tree(project)
+
+    def rename(group: tuple[str, str], module: tuple[str, str]) -> None:
+        edit(project / CRD, lambda text: text.replace(*group))
+        line = (f"module {module[0]}\n", f"module {module[1]}\n")
+        edit(project / "go.mod", lambda text: text.replace(*line))
+        with pytest.raises(ScaffoldError) as caught:
+            generate(project)
+        assert f"{app}:5: " in str(caught.value)
+        assert f"--move {module[0]}={module[1]}" in str(caught.value)
+        assert USER in str(caught.value)
+        generate(project, move=dict([group, module]))
+        assert generate(project).changes == ()
+
+    groups = "signals.example.com", "lights.example.org"
+    names = "example.com/beacon", "example.com/lights"
+    rename(groups, names)
+    after = tree(project)
+    for path in (USER, RULES, CONVERSION, OWN):
+        assert after[path] == before[path].replace(*names)
+    assert "module: example.com/lights\n" in after[".copier-answers.yml"]
+    reconciler = after["internal/controller/beacon/zz_generated.reconciler.go"]
+    assert '"lights.example.org/beacon"' in reconciler
+    assert list(check(project))[-1] == "go vet"
+    rename((groups[1], groups[0]), (names[1], names[0]))
+    assert tree(project) == before
+
+
 def test_conversion_comes_with_a_version_that_differs(project: Path) -> None:
     def add_version(text: str) -> str:
         head, mark, version = text.partition("    - name: v1alpha1\n")

@@ -1,7 +1,8 @@
 """Names: from what CRDs call things to what Go calls them. See docs/names.md.
 
-Every name is a function of what it names and of fixed reserved words. Only where
-two things would have one name does a neighbour count: a fixed rank, in which
+Every name is a function of what it names and of fixed reserved words. Packages and
+folders of groups, once chosen, are kept (see docs/regeneration.md). Only where two
+things would have one name does a neighbour count: a fixed rank, in which
 neither order nor number of the neighbours has a say, decides which of the two
 keeps it, and the other's name is again a function of itself alone.
 """
