@@ -139,8 +139,17 @@ def _parser() -> argparse.ArgumentParser:
         "--drop",
         action="append",
         default=[],
-        metavar="KIND",
-        help="move the user files of a kind that is gone aside; repeatable",
+        metavar="KIND|PATH",
+        help="move user files aside that have lost their place: those of a kind that "
+        "is gone, or what is at a path; repeatable",
+    )
+    generate.add_argument(
+        "--move",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="let a kind or group take the place of one that is gone, with the user's "
+        "files, or rewrite imports after go.mod has another module line; repeatable",
     )
     generate.add_argument(
         "--overwrite",
@@ -258,6 +267,7 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
+    from scaffold import moves
     from scaffold.generate import generate, unified_diff
     from scaffold.watches import from_flags
 
@@ -265,6 +275,7 @@ def _generate(options: argparse.Namespace) -> int:
         options.dir,
         add=_sources(options.crd),
         drop=options.drop,
+        move=moves.parse(options.move),
         overwrite=options.overwrite,
         write=not (options.check or options.diff),
         watches=from_flags(options.watch),
@@ -422,7 +433,7 @@ def _print_changes(outcome: Outcome, check: bool) -> None:
     for change in outcome.visible:
         print(f"{_verb(change.old, change.new)} {change.path}")
     for path in outcome.beside:
-        print(f"left {path}: yours, though its kind is gone")
+        print(f"left {path}: yours, though nothing goes with it any more")
     for line in without_ready(outcome.kinds):
         print(f"note: {line}")
     if not outcome.kinds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,10 @@ from pathlib import Path
 from scaffold import (
     __version__,
     apply,
+    gofiles,
     gomod,
+    manifest,
+    moves,
     periods,
     plan,
     render,
@@ -21,7 +24,7 @@ from scaffold import (
 from scaffold.crd.model import Kind
 from scaffold.gofmt import gofmt
 from scaffold.layout import place
-from scaffold.manifest import PATH as MANIFEST
+from scaffold.places import key
 from scaffold.plan import Change, Plan
 from scaffold.watches import Watches, resolve
 
@@ -37,7 +40,7 @@ class Outcome:
     @property
     def visible(self) -> tuple[Change, ...]:
         """The changes without the manifest."""
-        return tuple(change for change in self.changes if change.path != MANIFEST)
+        return tuple(change for change in self.changes if change.path != manifest.PATH)
 
 
 def generate(
@@ -45,6 +48,7 @@ def generate(
     *,
     add: Sequence[Path | bytes] = (),
     drop: Iterable[str] = (),
+    move: Mapping[str, str] | None = None,
     overwrite: bool = False,
     write: bool = True,
     watches: Watches | None = None,
@@ -53,6 +57,7 @@ def generate(
 
     ``add`` names CRD files and folders (or holds the bytes of one) that are
     copied into ``crds/`` in the same step; ``watches`` are added to the settings.
+    ``drop`` and ``move`` say what becomes of user files that lose their place.
 
     Raises :class:`scaffold.errors.ScaffoldError`; the tree is then unchanged.
     """
@@ -61,15 +66,33 @@ def generate(
         if write:
             apply.recover(project)
         periods.check(project)
-        chosen, answered = settings.add_watches(project, chosen, watches or {})
-        kinds = sources.kinds(project, chosen.known_types, add)
+        decided = manifest.places(project)
+        former = gofiles.module(project) or chosen.module
+        moved = moves.resolve(move or {}, decided, former, chosen.module)
+        decided = moved.moved(decided)
+        chosen, answered = settings.changed(
+            project, chosen, watches or {}, new_module=moved.module
+        )
+        kinds = sources.kinds(project, chosen.known_types, decided, add)
+        moved.check(key(kind) for kind in kinds)
         resolved = resolve(chosen.watches, kinds, str(project / settings.ANSWERS))
         files = _formatted(
             render.render(
-                place(chosen.name, chosen.module, chosen.options, kinds, resolved)
+                place(
+                    chosen.name, chosen.module, chosen.options, kinds, resolved, decided
+                )
             )
         )
-        made = plan.make(project, files, __version__, drop=drop, overwrite=overwrite)
+        made = plan.make(
+            project,
+            files,
+            __version__,
+            places=decided.joined(kinds),
+            modules=(former, chosen.module),
+            moves=moved,
+            drop=drop,
+            overwrite=overwrite,
+        )
         made = _joined(
             made,
             answered,

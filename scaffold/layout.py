@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from scaffold import openapi
 from scaffold.crd import gotypes
 from scaffold.crd.model import Kind, Similar, Version
+from scaffold.places import Places
 from scaffold.watches import Resource
 
 WEBHOOKS = "webhooks"
@@ -24,6 +25,11 @@ class Member:
 
     kind: Kind
     version: Version
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it is the version that the operator works in."""
+        return self.version is self.kind.storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Project:
     groups: tuple[Group, ...]
     _apis: dict[tuple[str, str], Api] = field(repr=False, compare=False)
     _watches: Mapping[tuple[str, str], tuple[Resource, ...]]
+    _places: Places
 
     def api(self, kind: Kind, version: Version) -> Api:
         """Return the package that holds ``kind`` in ``version``."""
@@ -130,6 +137,18 @@ class Project:
         return tuple(kind for kind in self.kinds if kind.converts)
 
     @property
+    def unconverted(self) -> tuple[Kind, ...]:
+        """The kinds whose CRDs name a conversion webhook that nobody needs.
+
+        It is that of another operator, from which the CRD was exported.
+        """
+        return tuple(
+            kind
+            for kind in self.kinds
+            if kind.conversion.strategy == "Webhook" and not kind.converts
+        )
+
+    @property
     def has_webhooks(self) -> bool:
         """Whether the API server may ask this operator anything."""
         return self.admits or bool(self.converting)
@@ -145,11 +164,19 @@ class Project:
 
     def default_path(self, kind: Kind) -> str:
         """Return where the defaulting webhook of ``kind`` is served."""
-        return _webhook_path("mutate", kind)
+        return self._webhook_path("mutate", kind)
 
     def validate_path(self, kind: Kind) -> str:
         """Return where the validating webhook of ``kind`` is served."""
-        return _webhook_path("validate", kind)
+        return self._webhook_path("validate", kind)
+
+    def _webhook_path(self, verb: str, kind: Kind) -> str:
+        """Return a path as controller-runtime's webhook builder first chose it.
+
+        It stays when another version is stored.
+        """
+        group, version = kind.group.replace(".", "-"), self._places.webhook(kind)
+        return f"/{verb}-{group}-{version}-{kind.kind.lower()}"
 
 
 def place(
@@ -158,10 +185,12 @@ def place(
     options: Iterable[str],
     kinds: tuple[Kind, ...],
     watches: Mapping[tuple[str, str], tuple[Resource, ...]] | None = None,
+    places: Places | None = None,
 ) -> Project:
     """Lay ``kinds`` out in ``module``, groups and kinds in the order of their names.
 
-    ``watches`` holds the resources of others by group and kind.
+    ``watches`` holds the resources of others by group and kind, ``places`` what
+    was decided about kinds before.
     """
     kinds = tuple(sorted(kinds, key=lambda kind: (kind.group, kind.kind)))
     groups: list[Group] = []
@@ -198,14 +227,15 @@ def place(
             )
         )
     return Project(
-        name, module, frozenset(options), kinds, tuple(groups), apis, watches or {}
+        name,
+        module,
+        frozenset(options),
+        kinds,
+        tuple(groups),
+        apis,
+        watches or {},
+        places or Places(),
     )
-
-
-def _webhook_path(verb: str, kind: Kind) -> str:
-    """Return a path as controller-runtime's webhook builder would choose it."""
-    group = kind.group.replace(".", "-")
-    return f"/{verb}-{group}-{kind.storage.name}-{kind.kind.lower()}"
 
 
 def _alias(group_dir: str) -> str:

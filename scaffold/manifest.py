@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from scaffold import places as all_places
 from scaffold.errors import ProjectError
+from scaffold.places import Places
 
 FOLDER = ".ctxscaffold"
 PATH = f"{FOLDER}/manifest.json"
@@ -24,18 +26,21 @@ class Manifest:
 
     ``generated`` maps a path to the digest of what was written there;
     ``user`` maps a path, once written and since then the user's, to the kind
-    (``Name.group``) it goes with, or to an empty string.
+    (``Name.group``) it goes with, or to an empty string. ``places`` are None in
+    the manifest of a release that kept none.
     """
 
     version: str
     generated: dict[str, str] = field(default_factory=dict)
     user: dict[str, str] = field(default_factory=dict)
+    places: Places | None = None
 
     def dump(self) -> bytes:
         """Return the JSON text, sorted, one entry per line so that git can merge it."""
         table = {
             "ctxscaffold": self.version,
             "generated": dict(sorted(self.generated.items())),
+            "places": (self.places or Places()).dump(),
             "user": dict(sorted(self.user.items())),
         }
         return (json.dumps(table, indent=2) + "\n").encode()
@@ -50,6 +55,7 @@ def load(project: Path) -> Manifest | None:
             version=str(table["ctxscaffold"]),
             generated=_paths(table["generated"]),
             user=_paths(table["user"]),
+            places=all_places.load(table["places"]) if "places" in table else None,
         )
     except FileNotFoundError:
         return None
@@ -61,6 +67,14 @@ def load(project: Path) -> Manifest | None:
             fix=f"restore it with git checkout -- {PATH}, or delete it and run "
             "ctxscaffold generate --overwrite",
         ) from error
+
+
+def places(project: Path) -> Places:
+    """Return what was decided in ``project``: on record, or seen in its files."""
+    record = load(project)
+    if record and record.places is not None:
+        return record.places
+    return all_places.seen(project, record.user if record else {})
 
 
 def _paths(table: object) -> dict[str, str]:

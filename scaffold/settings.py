@@ -61,21 +61,29 @@ def load(project: Path) -> Settings:
     return Settings(name, module, frozenset(options), watches, known_types)
 
 
-def add_watches(
-    project: Path, settings: Settings, more: Watches
+def changed(
+    project: Path, settings: Settings, more: Watches, *, new_module: bool = False
 ) -> tuple[Settings, list[Change]]:
-    """Return the settings with more watches, and how the answers file says so."""
+    """Return the settings with more watches, and how the answers file says so.
+
+    With ``new_module`` it is also to say what go.mod does.
+    """
     watches = merged(settings.watches, more)
-    if watches == settings.watches:
+    if watches == settings.watches and not new_module:
         return settings, []
     path = project / ANSWERS
     yaml = YAML()
     answers = yaml.load(path)
-    answers["watches"] = to_answers(watches)
+    if watches != settings.watches:
+        answers["watches"] = to_answers(watches)
+    if new_module:
+        answers["module"] = settings.module
     text = io.BytesIO()
     yaml.dump(answers, text)
-    changed = replace(settings, options=settings.options | {"watches"}, watches=watches)
-    return changed, [Change(ANSWERS, path.read_bytes(), text.getvalue())]
+    if watches:
+        options = settings.options | {"watches"}
+        settings = replace(settings, options=options, watches=watches)
+    return settings, [Change(ANSWERS, path.read_bytes(), text.getvalue())]
 
 
 def check_name(name: str) -> None:

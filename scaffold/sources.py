@@ -8,6 +8,7 @@ from pathlib import Path
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
 from scaffold.errors import OwnershipError, ProjectError
+from scaffold.places import Places
 from scaffold.plan import Change
 
 FOLDER = "crds"
@@ -15,11 +16,15 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def kinds(
-    project: Path, known_types: bool, added: Sequence[Path | bytes] = ()
+    project: Path,
+    known_types: bool,
+    places: Places,
+    added: Sequence[Path | bytes] = (),
 ) -> tuple[Kind, ...]:
     """Read ``crds/`` of ``project`` together with what is to be added to it.
 
-    ``known_types`` is the project's setting of that name.
+    ``known_types`` is the project's setting of that name, ``places`` is what was
+    decided about its kinds.
     """
     folder = project / FOLDER
     if not folder.is_dir() and not added:
@@ -44,7 +49,9 @@ def kinds(
             if not any(_files(source)):
                 new.append(source)
     sources = [*present, *new]
-    return read(sources, known_types=known_types) if sources else ()
+    if not sources:
+        return ()
+    return read(sources, known_types=known_types, places=places)
 
 
 def additions(project: Path, added: Sequence[Path | bytes]) -> list[Change]:

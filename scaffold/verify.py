@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaffold import settings, sources
+from scaffold import manifest, settings, sources
 from scaffold.crd import document, residual
 from scaffold.errors import StaleError, ToolError
 
@@ -31,7 +31,8 @@ _COMMAND = (
 
 def verify(project: Path) -> Iterator[str]:
     """Yield what agrees, step by step; raise :class:`StaleError` at a difference."""
-    kinds = sources.kinds(project, settings.load(project).known_types)
+    known_types = settings.load(project).known_types
+    kinds = sources.kinds(project, known_types, manifest.places(project))
     if not kinds:
         return
     go = shutil.which("go")

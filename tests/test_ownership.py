@@ -8,6 +8,7 @@ import pytest
 
 from scaffold import apply, plan
 from scaffold.errors import OwnershipError, ProjectError, ScaffoldError, UsageError
+from scaffold.features import Owner
 from scaffold.render import File
 from tests.trees import generated, tree, user
 
@@ -129,24 +130,39 @@ def test_gone_kind_is_refused_until_dropped(tmp_path: Path) -> None:
         write(tmp_path, {})
     assert f"--drop {WIDGET}" in str(caught.value.fix)
     assert tree(tmp_path) == before
-    beside = tmp_path / "internal/widget/helper.go"
-    beside.write_text("package widget\n")
+    (tmp_path / "internal/widget/helper.go").write_text("package widget\n")
+    (tmp_path / "internal/widget/notes.md").write_text("mine\n")
     done = write(tmp_path, {}, drop="Widget")
-    assert done.beside == ("internal/widget/helper.go",)
+    assert done.beside == ("internal/widget/notes.md",)
     found = tree(tmp_path)
     assert found.pop(".ctxscaffold/dropped/internal/widget/widget.go")
-    assert found.keys() == {".ctxscaffold/manifest.json", "internal/widget/helper.go"}
+    assert found.pop(".ctxscaffold/dropped/internal/widget/helper.go")
+    assert found.keys() == {".ctxscaffold/manifest.json", "internal/widget/notes.md"}
     assert not (tmp_path / "api").exists(), "an empty folder is left behind"
 
 
+def test_what_was_dropped_comes_back_with_its_place(tmp_path: Path) -> None:
+    write(tmp_path, FIRST)
+    (tmp_path / "internal/widget/widget.go").write_text("package widget // mine\n")
+    (tmp_path / "internal/widget/helper.go").write_text("package widget\n")
+    before = tree(tmp_path)
+    write(tmp_path, {}, drop="Widget")
+    write(tmp_path, FIRST)
+    assert tree(tmp_path) == before
+
+
 def test_dropping_twice_loses_neither(tmp_path: Path) -> None:
-    for text in ("first\n", "second\n"):
-        files = FIRST | {"internal/widget/widget.go": user(text, WIDGET)}
-        write(tmp_path, files)
-        write(tmp_path, {}, drop=WIDGET)
+    write(tmp_path, FIRST)
+    write(tmp_path, {}, drop=WIDGET)
+    mine = tmp_path / "internal/widget/widget.go"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("package widget // mine\n")  # in the way of what would come back
+    write(tmp_path, FIRST)
+    assert mine.read_text() == "package widget // mine\n"
+    write(tmp_path, {}, drop=WIDGET)
     dropped = ".ctxscaffold/dropped/internal/widget/widget.go"
-    assert tree(tmp_path)[dropped] == "first\n"
-    assert tree(tmp_path)[f"{dropped}.1"] == "second\n"
+    assert tree(tmp_path)[dropped] == "package widget\n"
+    assert tree(tmp_path)[f"{dropped}.1"] == "package widget // mine\n"
 
 
 def test_gone_kind_whose_user_files_are_gone_needs_no_drop(tmp_path: Path) -> None:
@@ -162,6 +178,7 @@ def test_gone_kind_whose_user_files_are_gone_needs_no_drop(tmp_path: Path) -> No
         ("Widget", "still defined"),
         ("Gadget", "no kind Gadget to drop"),
         ("widget", "no kind widget to drop"),
+        ("internal/widget", "nothing of yours at internal/widget"),
     ],
 )
 def test_drop_of_a_kind_that_cannot_be_dropped(
@@ -188,12 +205,88 @@ def test_edited_generated_file_of_a_gone_kind_is_refused(tmp_path: Path) -> None
         write(tmp_path, {})
 
 
-def test_feature_turned_off_leaves_the_users_file(tmp_path: Path) -> None:
-    write(tmp_path, FIRST | {"internal/widget/webhook.go": user("mine\n", WIDGET)})
+RULES = {
+    "internal/webhook/widget/widget.go": user("package widget\n", WIDGET),
+    "internal/webhook/widget/widget_test.go": user("package widget\n", WIDGET),
+    "internal/webhook/widget/zz_generated.webhook.go": generated("package widget\n"),
+    "config/certmanager/issuer.yaml": user("kind: Issuer\n"),
+}
+
+
+def test_feature_turned_off_is_refused_until_dropped(tmp_path: Path) -> None:
+    write(tmp_path, FIRST | RULES)
+    own = tmp_path / "internal/webhook/widget/own.go"
+    own.write_text("package widget\n")
+    before = tree(tmp_path)
+    with pytest.raises(OwnershipError, match="nothing is generated any more") as caught:
+        write(tmp_path, FIRST)
+    assert tree(tmp_path) == before
+    for name in ("widget.go", "widget_test.go", "own.go"):
+        assert f"internal/webhook/widget/{name}" in caught.value.what
+    assert "--drop internal/webhook/widget, " in str(caught.value.fix)
+    made = write(tmp_path, FIRST, drop="internal/webhook/widget")
+    assert not own.exists()
+    assert made.beside == ("config/certmanager/issuer.yaml",)
+    assert write(tmp_path, FIRST).changes == ()
+    write(tmp_path, FIRST | RULES)
+    assert tree(tmp_path) == before
+
+
+def test_feature_turned_off_whose_user_files_are_gone_is_no_matter(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, FIRST | RULES)
+    for path, file in RULES.items():
+        if file.owner is Owner.USER:
+            (tmp_path / path).unlink()
     write(tmp_path, FIRST)
-    assert (tmp_path / "internal/widget/webhook.go").exists()
-    with pytest.raises(OwnershipError, match=r"webhook\.go"):
-        write(tmp_path, {})
+    write(tmp_path, FIRST | RULES)  # and on again: made anew
+    assert (tmp_path / "internal/webhook/widget/widget.go").exists()
+
+
+SETUP = "internal/controller/zz_generated.setup.go"
+MODULE = "example.com/op"
+
+
+def in_module(module: str) -> dict[str, File]:
+    line = f'import (\n\t"{module}/internal/runtime/manager"\n)\n'
+    return FIRST | {SETUP: generated(f"package controller\n{line}")}
+
+
+def test_import_of_a_package_that_goes_names_the_line(tmp_path: Path) -> None:
+    version = {"api/v2/zz_generated.widget.go": generated("package v2\n")}
+    files = in_module(MODULE)
+    write(tmp_path, files | version)
+    mine = tmp_path / "internal/app/app.go"
+    mine.parent.mkdir()
+    mine.write_text(f'package app\n\nimport v2 "{MODULE}/api/v2"\n')
+    before = tree(tmp_path)
+    with pytest.raises(
+        OwnershipError, match=r"imports example\.com/op/api/v2"
+    ) as caught:
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, MODULE))
+    assert caught.value.where == f"{mine}:3"
+    drop = "internal/app/app.go"
+    assert f"--drop {drop}" in str(caught.value.fix)
+    apply.apply(
+        tmp_path,
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, MODULE), drop=[drop]),
+    )
+    found = tree(tmp_path)
+    assert found[f".ctxscaffold/dropped/{drop}"] == before[drop]
+
+
+def test_module_line_that_changed_names_the_imports(tmp_path: Path) -> None:
+    write(tmp_path, in_module(MODULE))
+    mine = tmp_path / "cmd/main.go"
+    mine.parent.mkdir()
+    mine.write_text(f'package main\n\nimport "{MODULE}/internal/widget"\n')
+    files = in_module("example.com/new")
+    with pytest.raises(OwnershipError, match=r"called example\.com/new now") as caught:
+        plan.make(tmp_path, files, "1.0", modules=(MODULE, "example.com/new"))
+    assert caught.value.where == f"{mine}:3"
+    mine.write_text('package main\n\nimport "example.com/new/internal/widget"\n')
+    plan.make(tmp_path, files, "1.0", modules=(MODULE, "example.com/new"))
 
 
 @pytest.mark.parametrize("depth", ["api", "api/zz_generated.widget.go"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from scaffold.generate import generate
 from tests import beacon
 from tests.beacon import CRD, EXAMPLES, RULES, USER, edit
 from tests.trees import tree
+
+OWN = "internal/controller/beacon/own.go"
 
 pytestmark = pytest.mark.golang
 
@@ -157,24 +161,30 @@ def test_kind_removed_is_refused_until_dropped(project: Path) -> None:
     assert "--drop Beacon.signals.example.com" in str(caught.value)
     assert tree(project) == before
     outcome = generate(project, drop=["Beacon"])
-    assert outcome.beside == ("internal/controller/beacon/own.go",)
-    assert (project / ".ctxscaffold/dropped" / USER).read_text() == before[USER]
+    assert outcome.beside == ()
+    for path in (USER, OWN):
+        assert (project / ".ctxscaffold/dropped" / path).read_text() == before[path]
+        assert not (project / path).exists()
     assert not (project / "api/signals").exists()
     assert generate(project).changes == ()
-    # The user's own file still names the kind that is gone: Go says where.
-    with pytest.raises(ToolError, match=r"own\.go:4:\d+: undefined: Beacon"):
-        list(check(project))
-    (project / "internal/controller/beacon/own.go").unlink()
     assert list(check(project))[-1] == "go vet"
+    (project / CRD).write_text(before[CRD])
+    generate(project)
+    assert tree(project) == before
 
 
 def test_webhooks_turned_off_and_on_again(project: Path) -> None:
-    """The rules stay the user's; what calls them comes and goes with the answer."""
-    before = (project / RULES).read_text()
+    """The user's rules are named, moved aside when dropped, and come back."""
+    before = tree(project)
     answers = project / ".copier-answers.yml"
     edit(answers, lambda text: text.replace("webhooks: true", "webhooks: false"))
-    generate(project)
-    assert (project / RULES).read_text() == before
+    with pytest.raises(ScaffoldError, match=re.escape(RULES)) as caught:
+        generate(project)
+    assert "--drop internal/webhook/beacon, " in str(caught.value)
+    outcome = generate(project, drop=["internal/webhook/beacon"])
+    assert "config/certmanager/issuer.yaml" in outcome.beside
+    assert not (project / RULES).exists()
+    assert list(check(project))[-1] == "go vet"
     assert not (project / "config/webhook/manifests.yaml").exists()
     setup = project / "internal/controller/zz_generated.setup.go"
     assert "webhook" not in setup.read_text()
@@ -183,12 +193,12 @@ def test_webhooks_turned_off_and_on_again(project: Path) -> None:
     )
     edit(answers, lambda text: text.replace("webhooks: false", "webhooks: true"))
     generate(project)
-    settled(project, {RULES: before})
+    assert tree(project) == before
     assert "webhook.SetupAll(rt)" in setup.read_text()
 
 
 def test_the_http_api_turned_on_and_off_again(project: Path) -> None:
-    """Routes stay the user's; what serves them comes and goes with the answer."""
+    """Routes are the user's; what serves them comes and goes with the answer."""
     routes = project / "internal/httpapi/routes.go"
     setup = project / "internal/controller/zz_generated.setup.go"
     role = project / "config/rbac/role.yaml"
@@ -206,8 +216,10 @@ def test_the_http_api_turned_on_and_off_again(project: Path) -> None:
     assert "service.yaml" in component.read_text()
 
     edit(answers, lambda text: text.replace("http_api: true", "http_api: false"))
-    generate(project)
-    settled(project, {"internal/httpapi/routes.go": routes.read_text()})
+    with pytest.raises(ScaffoldError, match=r"internal/httpapi/routes\.go"):
+        generate(project)
+    generate(project, drop=["internal/httpapi"])
+    settled(project, {})
     assert "httpapi" not in setup.read_text()
     assert not (project / "internal/httpapi/openapi.json").exists()
 
@@ -250,6 +262,176 @@ def test_tenancy_turned_on_and_off_again(project: Path) -> None:
     edit(answers, lambda text: text.replace("tenancy: true", "tenancy: false"))
     generate(project)
     settled(project, own)
+    assert tree(project) == before
+
+
+def versions(project: Path, **stored: bool) -> None:
+    """Give the CRD these versions, of which one is stored, each with a field of its own."""
+    path = project / CRD
+    head, _, version = path.read_text().partition("    - name: ")
+    schema = version.partition("\n")[2].partition("    - name: ")[0]
+    schema = re.sub(r"storage: (true|false)", "storage: STORED", schema)
+    schema = re.sub(r" {16}only\w+: \{type: string\}\n", "", schema)
+    for name, is_stored in stored.items():
+        own = schema.replace("STORED", str(is_stored).lower())
+        field = f"                only{name}: {{type: string}}\n"
+        head += f"    - name: {name}\n" + own.replace(
+            "                colour:\n", field + "                colour:\n", 1
+        )
+    path.write_text(head)
+
+
+CONVERSION = "api/signals/v1/beacon_conversion.go"
+
+
+def test_storage_switched_and_the_former_version_removed(project: Path) -> None:
+    versions(project, v1alpha1=True, v1=False)
+    generate(project)
+    with (project / CONVERSION).open("a") as file:
+        file.write("\n// mine\n")
+    before, first = user_files(project), tree(project)
+    hub = "// Hub marks Beacon in v1alpha1 as the version"
+    converting = "api/signals/v1alpha1/zz_generated.conversion.beacon.go"
+    path = '"/validate-signals-example-com-v1alpha1-beacon"'
+    assert hub in first[converting]
+
+    versions(project, v1alpha1=False, v1=True)
+    generate(project)
+    settled(project, before)
+    switched = tree(project)
+    reconciler = "internal/controller/beacon/zz_generated.reconciler.go"
+    assert "type Beacon = signalsv1.Beacon" in switched[reconciler]
+    assert hub in switched[converting]
+    assert path in switched["internal/webhook/beacon/zz_generated.webhook.go"]
+    assert list(check(project))[-1] == "go vet"
+    subprocess.run(["go", "test", "./api/..."], cwd=project, check=True)
+
+    versions(project, v1=True)
+    with pytest.raises(ScaffoldError, match=re.escape(CONVERSION)) as caught:
+        generate(project)
+    assert f"--drop {CONVERSION}" in str(caught.value)
+    assert tree(project) == {**switched, CRD: (project / CRD).read_text()}
+    generate(project, drop=[CONVERSION])
+    assert "// mine" in (project / ".ctxscaffold/dropped" / CONVERSION).read_text()
+    assert (
+        path.strip(chr(34)) in (project / "config/webhook/manifests.yaml").read_text()
+    )
+    assert list(check(project))[-1] == "go vet"
+
+    versions(project, v1alpha1=False, v1=True)
+    generate(project)
+    assert tree(project) == switched
+    versions(project, v1alpha1=True, v1=False)
+    generate(project)
+    assert tree(project) == first
+
+
+def second_group(project: Path) -> None:
+    """Add the same kind in another group with the same first label."""
+    text = (project / CRD).read_text()
+    other = text.replace("signals.example.com", "signals.other.org")
+    (project / "crds/other.yaml").write_text(other)
+
+
+def without_places(project: Path) -> dict[str, str]:
+    """Return the tree, with a manifest as of a release that recorded no places."""
+    path = project / ".ctxscaffold/manifest.json"
+    record = json.loads(path.read_text())
+    del record["places"]
+    return tree(project) | {".ctxscaffold/manifest.json": json.dumps(record)}
+
+
+def test_same_kind_in_a_second_group(project: Path) -> None:
+    """What the first was called stays, and the second leaves no trace but its name."""
+    before, own = tree(project), user_files(project)
+    alone = without_places(project)
+    second_group(project)
+    generate(project)
+    settled(project, own)
+    after = tree(project)
+    for path in before:
+        if path.startswith(("api/", "internal/controller/", "internal/webhook/")):
+            assert after[path] == before[path] or "setup" in path
+    assert "api/signalsother/v1alpha1/zz_generated.beaconsignals.go" in after
+    second = after["internal/controller/beaconsignals/zz_generated.reconciler.go"]
+    assert '"signals.other.org/beaconsignals"' in second
+    assert list(check(project))[-1] == "go vet"
+
+    (project / "crds/other.yaml").unlink()
+    generate(project, drop=["Beacon.signals.other.org"])
+    shutil.rmtree(project / ".ctxscaffold/dropped")
+    assert without_places(project) == alone
+    second_group(project)
+    generate(project)
+    assert tree(project) == after
+
+
+@pytest.mark.parametrize("manifest", ["without places", "gone"])
+def test_places_of_a_project_that_has_no_record(project: Path, manifest: str) -> None:
+    """They are what its files show, also for a kind whose name is taken."""
+    second_group(project)
+    versions(project, v1alpha1=True, v1=False)
+    generate(project)
+    before = tree(project)
+    record = project / ".ctxscaffold/manifest.json"
+    if manifest == "gone":
+        record.unlink()
+    else:
+        record.write_text(without_places(project)[".ctxscaffold/manifest.json"])
+    versions(project, v1alpha1=False, v1=True)
+    other = project / "crds/other.yaml"
+    third = other.read_text().replace("signals.other.org", "signals.third.org")
+    (project / "crds/third.yaml").write_text(third)
+    generate(project, overwrite=manifest == "gone")
+    after = tree(project)
+    was, now = (
+        json.loads(one[record.relative_to(project).as_posix()])["places"]
+        for one in (before, after)
+    )
+    assert {kind: now["kinds"][kind] for kind in was["kinds"]} == was["kinds"]
+    assert {group: now["groups"][group] for group in was["groups"]} == was["groups"]
+    assert (
+        now["kinds"]["Beacon.signals.third.org"]["package"] == "beaconsignalsthirdorg"
+    )
+
+
+def test_group_and_module_moved_and_moved_back(project: Path) -> None:
+    """The user's code stays where it is, and imports what the module is called now."""
+    versions(project, v1alpha1=True, v1=False)
+    generate(project)
+    app = project / "internal/app/app.go"
+    app.parent.mkdir()
+    app.write_text(
+        "// Package app is the user's.\npackage app\n\nimport (\n"
+        '\tv1 "example.com/beacon/api/signals/v1"\n)\n\n'
+        "// Of is one of them.\ntype Of = v1.Beacon\n"
+    )
+    generate(project)
+    before = tree(project)
+
+    def rename(group: tuple[str, str], module: tuple[str, str]) -> None:
+        edit(project / CRD, lambda text: text.replace(*group))
+        line = (f"module {module[0]}\n", f"module {module[1]}\n")
+        edit(project / "go.mod", lambda text: text.replace(*line))
+        with pytest.raises(ScaffoldError) as caught:
+            generate(project)
+        assert f"{app}:5: " in str(caught.value)
+        assert f"--move {module[0]}={module[1]}" in str(caught.value)
+        assert USER in str(caught.value)
+        generate(project, move=dict([group, module]))
+        assert generate(project).changes == ()
+
+    groups = "signals.example.com", "lights.example.org"
+    names = "example.com/beacon", "example.com/lights"
+    rename(groups, names)
+    after = tree(project)
+    for path in (USER, RULES, CONVERSION, OWN):
+        assert after[path] == before[path].replace(*names)
+    assert "module: example.com/lights\n" in after[".copier-answers.yml"]
+    reconciler = after["internal/controller/beacon/zz_generated.reconciler.go"]
+    assert '"lights.example.org/beacon"' in reconciler
+    assert list(check(project))[-1] == "go vet"
+    rename((groups[1], groups[0]), (names[1], names[0]))
     assert tree(project) == before
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from scaffold import cli, settings
 from scaffold.check import check
+from scaffold.errors import ScaffoldError
 from scaffold.generate import generate
 from scaffold.settings import ANSWERS
 
@@ -64,8 +65,9 @@ def test_on_builds_and_off_again_too(project: Path) -> None:
     (project / ANSWERS).write_text(
         re.sub(r"^watches:\n([ -].*\n)+", "", answers, flags=re.M)
     )
-    generate(project)
-    assert (project / OWN).exists(), "what is the user's stays"
+    with pytest.raises(ScaffoldError, match=re.escape(f"--drop {OWN}")):
+        generate(project)
+    generate(project, drop=[OWN])
     assert not GENERATED & set(files(project))
     assert "Watched" not in (project / ROLE).read_text()
     list(check(project))

@@ -21,19 +21,23 @@ from scaffold.crd.model import (
 )
 from scaffold.crd.package import Member
 from scaffold.errors import InputError, ScaffoldError, raise_all
+from scaffold.places import Places
 
 
 def kinds(
-    crds: Sequence[tuple[Document, dict[str, Any]]], known_types: bool
+    crds: Sequence[tuple[Document, dict[str, Any]]], known_types: bool, places: Places
 ) -> tuple[Kind, ...]:
-    """Return the kinds of checked and cleaned CRDs, in their order."""
+    """Return the kinds of checked and cleaned CRDs, in their order.
+
+    They keep the ``places`` they have.
+    """
     keys = [(crd["spec"]["names"]["kind"], crd["spec"]["group"]) for _, crd in crds]
     groups = sorted({group for _, group in keys})
-    dirs = dict(zip(groups, names.group_dirs(groups), strict=True))
-    packages = names.package_names(keys)
+    dirs = dict(zip(groups, names.group_dirs(groups, places.groups), strict=True))
+    packages = names.package_names(keys, places.packages)
     go_names = _go_names(crds)
     codes = _codes(crds, packages, go_names, known_types)
-    spokes = _spokes(crds, packages, codes)
+    spokes = _spokes(crds, packages, codes, places)
     return tuple(
         _kind(source, crd, package, dirs[crd["spec"]["group"]], go_name, code, spoke)
         for (source, crd), package, go_name, code, spoke in zip(
@@ -110,10 +114,11 @@ def _spokes(
     crds: Sequence[tuple[Document, dict[str, Any]]],
     packages: Sequence[str],
     codes: Sequence[dict[str, tuple[Member, Code]]],
+    places: Places,
 ) -> list[dict[str, Spoke]]:
     """Return each kind's conversions by version name, none for single versions."""
     spokes: list[dict[str, Spoke]] = [{} for _ in crds]
-    hubs = _hubs([crd["spec"] for _, crd in crds])
+    hubs = _hubs([crd["spec"] for _, crd in crds], places)
     # Where the first spoke of each package is, and the functions of all of them.
     first: dict[tuple[str, str], int] = {}
     shared: dict[tuple[str, str], list[str]] = {}
@@ -142,29 +147,55 @@ def _spokes(
     return spokes
 
 
-def _hubs(specs: Sequence[dict[str, Any]]) -> list[str]:
+def _hubs(specs: Sequence[dict[str, Any]], places: Places) -> list[str]:
     """Return the version of each kind that its others are converted to.
 
-    It is the stored one, unless the packages of a group would then import each
-    other in a circle: Go forbids that, and the most stable version is taken.
+    It is the one that ``places`` has, as long as the CRD does, else the stored
+    one: a hub that followed the storage would leave every conversion behind that
+    was written for the former one. Where the packages of a group would then import
+    each other in a circle, which Go forbids, the choices give way, the new ones
+    first: to the most stable version.
     """
-    hubs = [
-        next(str(one["name"]) for one in spec["versions"] if one.get("storage"))
-        for spec in specs
-    ]
+    kept: dict[int, str] = {}
+    stored: dict[int, str] = {}
+    for index, spec in enumerate(specs):
+        versions = {str(one["name"]): one for one in spec["versions"]}
+        hub = places.hub(f"{spec['names']['kind']}.{spec['group']}")
+        if hub in versions:
+            kept[index] = hub
+        else:
+            stored[index] = next(
+                name for name, one in versions.items() if one.get("storage")
+            )
+    hubs: dict[int, str] = {}
     for group in {spec["group"] for spec in specs}:
         inside = [index for index, spec in enumerate(specs) if spec["group"] == group]
-        edges: dict[str, set[str]] = {}
-        for index in inside:
-            for one in specs[index]["versions"]:
-                edges.setdefault(one["name"], set()).update(
-                    {hubs[index]} - {one["name"]}
-                )
-        if _has_cycle(edges):
-            for index in inside:
-                versions = [str(one["name"]) for one in specs[index]["versions"]]
-                hubs[index] = max(versions, key=names.stability)
-    return hubs
+        own = {index: kept[index] for index in inside if index in kept}
+        stable = {
+            index: max(
+                (str(one["name"]) for one in specs[index]["versions"]),
+                key=names.stability,
+            )
+            for index in inside
+        }
+        candidates = (
+            {index: kept.get(index) or stored[index] for index in inside},
+            stable | own,
+            stable,
+        )
+        hubs |= next(
+            one for one in candidates if one is stable or not _is_circular(specs, one)
+        )
+    return [hubs[index] for index in range(len(specs))]
+
+
+def _is_circular(specs: Sequence[dict[str, Any]], hubs: dict[int, str]) -> bool:
+    """Tell whether packages of versions would import each other in a circle."""
+    edges: dict[str, set[str]] = {}
+    for index, hub in hubs.items():
+        for one in specs[index]["versions"]:
+            edges.setdefault(one["name"], set()).update({hub} - {one["name"]})
+    return _has_cycle(edges)
 
 
 def _has_cycle(edges: dict[str, set[str]]) -> bool:

@@ -187,8 +187,13 @@ class Kind:
 
     @property
     def storage(self) -> Version:
-        """The version that is stored."""
-        return next(version for version in self.versions if version.is_storage)
+        """The version that the operator works in: the stored one, if it is served.
+
+        Else it is the most stable one that is; the stored one again if the API
+        server serves none.
+        """
+        stored = next(version for version in self.versions if version.is_storage)
+        return stored if stored.served else self.sampled or stored
 
     @property
     def hub(self) -> Version:
@@ -216,9 +221,11 @@ class Kind:
 
         Else it is the most stable one that is; None if the API server serves none.
         """
-        if self.storage.served:
-            return self.storage
-        return max(self.served, key=lambda one: names.stability(one.name), default=None)
+        return max(
+            self.served,
+            key=lambda one: (one.is_storage, names.stability(one.name)),
+            default=None,
+        )
 
     @property
     def file(self) -> str:

@@ -1,7 +1,8 @@
 """Names: from what CRDs call things to what Go calls them. See docs/names.md.
 
-Every name is a function of what it names and of fixed reserved words. Only where
-two things would have one name does a neighbour count: a fixed rank, in which
+Every name is a function of what it names and of fixed reserved words. Packages and
+folders of groups, once chosen, are kept (see docs/regeneration.md). Only where two
+things would have one name does a neighbour count: a fixed rank, in which
 neither order nor number of the neighbours has a say, decides which of the two
 keeps it, and the other's name is again a function of itself alone.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 
@@ -121,10 +122,13 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def package_names(kinds: Sequence[tuple[str, str]]) -> list[str]:
+def package_names(
+    kinds: Sequence[tuple[str, str]], kept: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the controller package of each (kind, group), unique in a project.
 
-    A kind alone in the project has its own name in lower case. Where two groups
+    A kind that is in ``kept``, by ``Kind.group``, has the package it has there,
+    and no other kind gets that. A kind alone in the project has its own name in lower case. Where two groups
     have the same kind, or Go or the emitted code owns the word, the first label
     of the group follows; if that is not enough, the whole group does.
     """
@@ -135,13 +139,17 @@ def package_names(kinds: Sequence[tuple[str, str]]) -> list[str]:
         spellings.append(
             (plain, plain + _identifier(label), long, long + digest(f"{kind}.{group}"))
         )
-    return _distinct(spellings, KEYWORDS | PREDECLARED | TAKEN_PACKAGES)
+    taken = KEYWORDS | PREDECLARED | TAKEN_PACKAGES
+    keys = [f"{kind}.{group}" for kind, group in kinds]
+    return _distinct(spellings, taken, keys, kept or {})
 
 
-def group_dirs(groups: Sequence[str]) -> list[str]:
+def group_dirs(
+    groups: Sequence[str], kept: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the folder below ``api/`` of each group, unique in a project.
 
-    The first label of the group; two groups that share it have two labels, or
+    A group that is in ``kept`` has the folder it has there. Else it is the first label of the group; two groups that share it have two labels, or
     all of them.
     """
     spellings = []
@@ -155,15 +163,25 @@ def group_dirs(groups: Sequence[str]) -> list[str]:
                 whole + digest(group),
             )
         )
-    return _distinct(spellings, KEYWORDS | _TAKEN_DIRS)
+    return _distinct(spellings, KEYWORDS | _TAKEN_DIRS, groups, kept or {})
 
 
-def _distinct(spellings: Sequence[tuple[str, ...]], taken: frozenset[str]) -> list[str]:
+def _distinct(
+    spellings: Sequence[tuple[str, ...]],
+    taken: frozenset[str],
+    keys: Sequence[str],
+    kept: Mapping[str, str],
+) -> list[str]:
     """Return each item's first spelling that no other item shares.
 
-    Items that share one all move on, so that the order of items is without
+    An item whose key is in ``kept`` has the one it has there. Items that share one all move on, so that the order of items is without
     influence; the last spelling is unique by construction.
     """
+    spellings = [
+        (kept[key],) if key in kept else options
+        for key, options in zip(keys, spellings, strict=True)
+    ]
+    taken |= frozenset(kept.values())
     level = [0] * len(spellings)
     while True:
         chosen = [options[at] for options, at in zip(spellings, level, strict=True)]

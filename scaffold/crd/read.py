@@ -14,6 +14,7 @@ from scaffold.crd import build, document, rules
 from scaffold.crd.document import Document
 from scaffold.crd.model import Kind
 from scaffold.errors import InputError, ScaffoldError, Several, raise_all
+from scaffold.places import Places
 
 STDIN = "<stdin>"
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -37,18 +38,22 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 def read(
-    sources: Sequence[Path | bytes], *, known_types: bool = True
+    sources: Sequence[Path | bytes],
+    *,
+    known_types: bool = True,
+    places: Places | None = None,
 ) -> tuple[Kind, ...]:
     """Return the kinds of all CRDs in files, folders and standard input.
 
     A folder counts with its ``*.yaml``, ``*.yml`` and ``*.json`` files, sorted
     by name; ``bytes`` are what was read from standard input. Objects of other
     kinds beside a CRD are passed over. ``known_types`` says whether the types of
-    Kubernetes are recognised in schemas. Everything wrong is raised at once, each
-    fault as :class:`InputError` with ``file:line``.
+    Kubernetes are recognised in schemas, ``places`` what was decided about kinds
+    before. Everything wrong is raised at once, each fault as :class:`InputError`
+    with ``file:line``.
     """
     with _uncollected():
-        return _read(sources, known_types)
+        return _read(sources, known_types, places or Places())
 
 
 @contextmanager
@@ -67,7 +72,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _read(sources: Sequence[Path | bytes], known_types: bool) -> tuple[Kind, ...]:
+def _read(
+    sources: Sequence[Path | bytes], known_types: bool, places: Places
+) -> tuple[Kind, ...]:
     errors: list[ScaffoldError] = []
     crds: list[Document] = []
     for source in sources:
@@ -86,7 +93,8 @@ def _read(sources: Sequence[Path | bytes], known_types: bool) -> tuple[Kind, ...
             usable.append(crd)
     errors += _duplicates(usable)
     raise_all(errors)
-    return build.kinds([(crd, cleaned(crd.data)) for crd in usable], known_types)
+    cleaned_crds = [(crd, cleaned(crd.data)) for crd in usable]
+    return build.kinds(cleaned_crds, known_types, places)
 
 
 def cleaned(crd: dict[str, Any]) -> dict[str, Any]:

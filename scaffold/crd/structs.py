@@ -29,17 +29,28 @@ RESERVED = frozenset(
         EXTRA,
     }
 )
-_ROOT_RESERVED = RESERVED | frozenset(
-    {
-        "GetObjectKind",
-        "GroupVersionKind",
-        "Hub",
-        "ConvertFrom",
-        "ConvertTo",
-        "ObjectMeta",
-        "SetGroupVersionKind",
-        "TypeMeta",
-    }
+# A field of a method's name would hide one that client.Object has of metav1.ObjectMeta.
+_METADATA = (
+    "Annotations CreationTimestamp DeletionGracePeriodSeconds DeletionTimestamp "
+    "Finalizers GenerateName Generation Labels ManagedFields Name Namespace "
+    "OwnerReferences ResourceVersion SelfLink UID"
+)
+_ROOT_RESERVED = (
+    RESERVED
+    | frozenset(verb + name for name in _METADATA.split() for verb in ("Get", "Set"))
+    | frozenset(
+        {
+            "ConvertFrom",
+            "ConvertTo",
+            "GetObjectKind",
+            "GetObjectMeta",
+            "GroupVersionKind",
+            "Hub",
+            "ObjectMeta",
+            "SetGroupVersionKind",
+            "TypeMeta",
+        }
+    )
 )
 _META = ("apiVersion", "kind", "metadata")
 

@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/ability"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/httpx"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
 )
@@ -76,15 +76,8 @@ func Register[T client.Object](rt Runtime, paths Paths, rules any) error {
 	adapted.creation, _ = rules.(CreateValidator[T])
 	adapted.update, _ = rules.(UpdateValidator[T])
 	adapted.deletion, _ = rules.(DeleteValidator[T])
-	for name, found := range map[string]bool{
-		"Default":        adapted.defaulter != nil,
-		"ValidateCreate": adapted.creation != nil,
-		"ValidateUpdate": adapted.update != nil,
-		"ValidateDelete": adapted.deletion != nil,
-	} {
-		if _, has := reflect.TypeOf(rules).MethodByName(name); has && !found {
-			return fmt.Errorf("method %s of %T has another signature than package admission asks for", name, rules)
-		}
+	if err := checkRules[T](rules); err != nil {
+		return err
 	}
 	// A panic is for the server, which makes a failure of it; here it would
 	// become a denial.
@@ -92,6 +85,17 @@ func Register[T client.Object](rt Runtime, paths Paths, rules any) error {
 	server.Register(paths.Default, admission.WithDefaulter[T](rt.GetScheme(), adapted).WithRecoverPanic(false))
 	server.Register(paths.Validate, admission.WithValidator[T](rt.GetScheme(), adapted).WithRecoverPanic(false))
 	return nil
+}
+
+// checkRules returns an error for each method of rules that has the name of an
+// optional one and another signature: it would be ignored.
+func checkRules[T client.Object](rules any) error {
+	return ability.Check(rules,
+		reflect.TypeFor[Defaulter[T]](),
+		reflect.TypeFor[CreateValidator[T]](),
+		reflect.TypeFor[UpdateValidator[T]](),
+		reflect.TypeFor[DeleteValidator[T]](),
+	)
 }
 
 // adapter makes controller-runtime's interfaces of rules that have a part of

@@ -181,10 +181,15 @@ func exhausted(t *testing.T) error {
 	return err
 }
 
-// wrong has a method that nothing would call.
+// wrong has every method of rules, and nothing would call any of them.
 type wrong struct{}
 
-func (wrong) ValidateCreate(ctx context.Context, _ *widget) error { return nil }
+func (wrong) Default(context.Context, runtime.Object) error { return nil }
+func (wrong) ValidateCreate(context.Context, *widget) error { return nil }
+func (wrong) ValidateUpdate(context.Context, *widget) (Warnings, error) {
+	return nil, nil
+}
+func (wrong) ValidateDelete(*widget) (Warnings, error) { return nil, nil }
 
 func TestAMethodThatNothingWouldCallIsRefused(t *testing.T) {
 	s, err := Settings{}.Complete()
@@ -192,7 +197,12 @@ func TestAMethodThatNothingWouldCallIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Register[*widget](process{NewServer(s)}, Paths{Default: "/default", Validate: "/validate"}, wrong{})
-	if err == nil || !strings.Contains(err.Error(), "method ValidateCreate of admission.wrong has another signature") {
-		t.Errorf("Register() = %v", err)
+	if err == nil {
+		t.Fatal("Register() took methods that nothing would call")
+	}
+	for _, want := range []string{"Default(context.Context, *", "ValidateCreate(", "ValidateUpdate(", "ValidateDelete("} {
+		if !strings.Contains(err.Error(), "make it "+want) {
+			t.Errorf("Register() = %v, want %q in it", err, want)
+		}
 	}
 }

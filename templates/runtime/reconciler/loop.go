@@ -67,6 +67,9 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if err := kind.validate(); err != nil {
 		return nil, err
 	}
+	if err := checkAbilities[T](user); err != nil {
+		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
+	}
 	kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady)
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
