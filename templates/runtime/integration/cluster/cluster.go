@@ -67,8 +67,10 @@ func (c *Cluster) start(ctx context.Context, controllers []string) error {
 		return err
 	}
 	binary := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager")
+	// Without the counts that the quota controller makes at any time beside those that have
+	// a reason: each takes back what is being created in that moment.
 	manager := exec.CommandContext(ctx, binary, "--kubeconfig="+c.Kubeconfig, "--controllers="+strings.Join(controllers, ","),
-		"--resource-quota-sync-period=1s", "--leader-elect=false", "--secure-port=0")
+		"--resource-quota-sync-period=24h", "--leader-elect=false", "--secure-port=0")
 	if err := manager.Start(); err != nil {
 		return fmt.Errorf("start the controller manager: %w", err)
 	}

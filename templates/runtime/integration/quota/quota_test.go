@@ -492,6 +492,23 @@ func TestAQuotaForWhatIsNotNamedSaysSo(t *testing.T) {
 	says(t, bound(t, "unnamed", objects(3)), reconciler.ConditionReady, "False NoTenant: namespace unnamed is no tenant")
 }
 
+// TestAResourceThatDoesNotExistIsNotCounted bounds it beside one that does, whose bound is
+// in force all the same.
+func TestAResourceThatDoesNotExistIsNotCounted(t *testing.T) {
+	const name, missing = "missing", "missing.test.ctxscaffold.dev"
+	start(t, plane.Config, manager.Settings{})
+	plane.MakeNamespace(t, name, "tenant=yes")
+	q := bound(t, name, quota.Bounds{Objects: map[string]int64{widgets: 2, missing: 3}})
+	says(t, q, quota.ConditionWithinQuota, "Unknown NotCounted: not counted: "+missing)
+	says(t, q, reconciler.ConditionReady, "False NotCounted: the API server's quota controller has not counted "+missing+" yet")
+	c := gather(t)
+	c.namespace = name
+	c.fill(t, 2)
+	if got := c.has(t); got != 2 {
+		t.Errorf("%d widgets", got)
+	}
+}
+
 // worked waits until an operator has worked in a namespace.
 func worked(t *testing.T, o *operator, namespace string) {
 	t.Helper()
