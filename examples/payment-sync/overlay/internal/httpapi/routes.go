@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
+	"example.com/payment-sync/internal/provider"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/httpapi"
 	"example.com/payment-sync/internal/runtime/manager"
@@ -64,11 +65,11 @@ type payments struct {
 
 // Routes adds the route of payments.
 func Routes(rt *manager.Runtime, api *httpapi.Server) error {
-	provider, err := outbound.HTTP(questions)
+	asking, err := provider.Client(questions)
 	if err != nil {
 		return err
 	}
-	p := &payments{objects: rt.GetClient(), provider: provider}
+	p := &payments{objects: rt.GetClient(), provider: asking}
 	return api.Handle("GET /payments/{namespace}/{name}/state", stateDescription, httpapi.Answer(p.state))
 }
 
