@@ -152,3 +152,17 @@ func BenchmarkStorm(b *testing.B) {
 		})
 	}
 }
+
+func TestATenantThatGoesLeavesTheRing(t *testing.T) {
+	f := build(t, 4, "a", "b")
+	f.work(t, "a", "1")
+	f.work(t, "a", "2")
+	f.park(t, "a", "3")
+	if len(f.ring) != 1 {
+		t.Fatal("nobody is in the ring: this tests nothing")
+	}
+	f.Forget("a")
+	if len(f.ring) != 0 {
+		t.Error("who is gone is in the ring")
+	}
+}

@@ -35,6 +35,9 @@ var questions = outbound.Settings{
 // defaultEndpoint is asked for payments that name no other.
 const defaultEndpoint = "http://payments.example.com"
 
+// needs is the right that the route asks for: to read the payment.
+var needs = httpapi.Access{Verb: "get", Group: paymentsv1.GroupVersion.Group, Resource: "paymentsyncs"}
+
 // stateDescription is the route's OpenAPI operation.
 const stateDescription = `{
   "operationId": "paymentState",
@@ -70,7 +73,7 @@ func Routes(rt *manager.Runtime, api *httpapi.Server) error {
 		return err
 	}
 	p := &payments{objects: rt.GetClient(), provider: asking}
-	return api.Handle("GET /payments/{namespace}/{name}/state", stateDescription, httpapi.Answer(p.state))
+	return api.HandleObject("GET /payments/{namespace}/{name}/state", stateDescription, needs, httpapi.Answer(p.state))
 }
 
 // answer is what the provider and this route say.
