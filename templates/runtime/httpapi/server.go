@@ -83,7 +83,7 @@ func (s *Server) handler() http.Handler {
 		},
 		MaxBody: s.settings.MaxBody,
 		Fail:    fail,
-	}, "http api")
+	}, "http api", s.tracing()...)
 }
 
 // admit says who may ask what. It decides by the pattern that the mux will find.

@@ -32,6 +32,9 @@ type Settings struct {
 	// Audiences are those that tokens must be for, separated by commas: callers' tokens
 	// are then good for nothing else. Empty means the API server's own.
 	Audiences string
+	// TrustTraces goes on with the traces of callers and takes in their baggage, for
+	// callers that are all one's own. Else a caller's trace is linked.
+	TrustTraces bool
 	// MaxTimeout is the longest that an answer may take, however long its caller
 	// would wait. 0 means [DefaultMaxTimeout].
 	MaxTimeout time.Duration
@@ -54,6 +57,8 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 		"Make certificates for these names and addresses, separated by commas, with an authority in --http-cert-dir. Not for production.")
 	fs.StringVar(&s.Audiences, "http-audience", s.Audiences,
 		"Audiences, separated by commas, one of which a token must be for; empty means the API server's own.")
+	fs.BoolVar(&s.TrustTraces, "http-trust-traces", s.TrustTraces,
+		"Go on with the traces of the HTTP API's callers, and with their baggage, instead of linking them.")
 	fs.DurationVar(&s.MaxTimeout, "http-max-timeout", s.MaxTimeout,
 		fmt.Sprintf("Longest time for one answer of the HTTP API, whatever its caller announces. 0 means %s.", DefaultMaxTimeout))
 	fs.Int64Var(&s.MaxBody, "http-max-body", s.MaxBody,
