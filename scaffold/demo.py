@@ -346,7 +346,11 @@ def _start(
                 "--leader-elect-retry-period=500ms",
                 "--zap-log-level=debug",
             ],
-            env=os.environ | {"KUBECONFIG": str(cluster.kubeconfig)},
+            env=os.environ
+            | {
+                "KUBECONFIG": str(cluster.kubeconfig),
+                "PROVIDER_NETWORKS": "127.0.0.0/8",
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -123,7 +123,8 @@ def running(
                 "--health-probe-bind-address=0",
                 *more,
             ],
-            env=os.environ | {"KUBECONFIG": str(kubeconfig)},
+            env=os.environ
+            | {"KUBECONFIG": str(kubeconfig), "PROVIDER_NETWORKS": "127.0.0.0/8"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

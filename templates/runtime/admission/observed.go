@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
@@ -12,7 +13,8 @@ import (
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/observe"
 )
 
-// observed serves h and observes each request, in the trace that its caller is in.
+// observed serves h and observes each request, in the trace that its caller is in. What
+// the caller hands on beside the trace stays here.
 // It ends with the answer, also where that is given without what makes it.
 func observed(operation, path string, h *httpx.Handler) http.Handler {
 	o := observe.For(operation, path)
@@ -26,7 +28,7 @@ func observed(operation, path string, h *httpx.Handler) http.Handler {
 		fail(w, r, f)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx := baggage.ContextWithoutBaggage(otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
 		ctx, call := o.Begin(ctx)
 		outcome := observe.Panicked
 		defer func() { call.End(outcome) }()

@@ -32,9 +32,10 @@ type CreateValidator[T client.Object] interface {
 	ValidateCreate(ctx context.Context, obj T) (Warnings, error)
 }
 
-// UpdateValidator is implemented by rules for changed objects. They are not asked
-// about an object that is being deleted: what was valid once must not keep its
-// finalizers because the rules became stricter.
+// UpdateValidator is implemented by rules for changed objects. While an object is
+// being deleted they are not asked about changes of nothing but its metadata and
+// status: what was valid once must not keep its finalizers because the rules became
+// stricter. About any other change they are.
 type UpdateValidator[T client.Object] interface {
 	ValidateUpdate(ctx context.Context, old, obj T) (Warnings, error)
 }
@@ -109,7 +110,7 @@ type adapter[T client.Object] struct {
 
 // Default implements admission.Defaulter.
 func (a *adapter[T]) Default(ctx context.Context, obj T) error {
-	if a.defaulter == nil || leaving(obj) {
+	if a.defaulter == nil || letsGo(ctx) {
 		return nil
 	}
 	return settle(ctx, a.defaulter.Default(observe.IntoLog(ctx), obj))
@@ -126,7 +127,7 @@ func (a *adapter[T]) ValidateCreate(ctx context.Context, obj T) (Warnings, error
 
 // ValidateUpdate implements admission.Validator.
 func (a *adapter[T]) ValidateUpdate(ctx context.Context, old, obj T) (Warnings, error) {
-	if a.update == nil || leaving(obj) {
+	if a.update == nil || letsGo(ctx) {
 		return nil, nil
 	}
 	warnings, err := a.update.ValidateUpdate(observe.IntoLog(ctx), old, obj)
@@ -141,8 +142,6 @@ func (a *adapter[T]) ValidateDelete(ctx context.Context, obj T) (Warnings, error
 	warnings, err := a.deletion.ValidateDelete(observe.IntoLog(ctx), obj)
 	return warnings, settle(ctx, err)
 }
-
-func leaving(obj client.Object) bool { return !obj.GetDeletionTimestamp().IsZero() }
 
 // settle makes the webhook fail if err is no verdict. What is returned then is
 // not sent.

@@ -261,7 +261,7 @@ func TestWhoDoesNotLeadReadsAlone(t *testing.T) {
 	}
 }
 
-func TestTheTraceOfACallerGoesOn(t *testing.T) {
+func TestTheTraceOfATrustedCallerGoesOn(t *testing.T) {
 	seen := make(chan string, 16)
 	cfg := rest.CopyConfig(config)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
@@ -273,7 +273,7 @@ func TestTheTraceOfACallerGoesOn(t *testing.T) {
 			return next.RoundTrip(r)
 		}))
 	})
-	_, c := serving(t, cfg, manager.Settings{}, nil)
+	_, c := serving(t, cfg, manager.Settings{HTTP: httpapi.Settings{TrustTraces: true}}, nil)
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	c.must(t, http.StatusCreated, http.MethodPost, widgetsPath, fmt.Sprintf(`{"metadata":{"name":"http%d"},"spec":{}}`, names.Add(1)),
 		"Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")

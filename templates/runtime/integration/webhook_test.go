@@ -75,6 +75,12 @@ type address struct {
 // ours serves u in an operator.
 func ours(t *testing.T, u *upstream, http2 bool) address {
 	t.Helper()
+	return serveRules(t, u, http2)
+}
+
+// serveRules serves rules in an operator.
+func serveRules(t *testing.T, rules any, http2 bool) address {
+	t.Helper()
 	folder := t.TempDir()
 	var server *admission.Server
 	runWith(t, config, manager.Settings{ReconcileTimeout: 40 * time.Second, Webhook: admission.Settings{
@@ -82,7 +88,7 @@ func ours(t *testing.T, u *upstream, http2 bool) address {
 	}}, func(rt *manager.Runtime) error {
 		server = rt.GetWebhookServer().(*admission.Server)
 		// Only what the plain server has too.
-		return admission.Register[*widget](rt, admission.Paths{Default: "/default", Validate: "/validate"}, u)
+		return admission.Register[*widget](rt, admission.Paths{Default: "/default", Validate: "/validate"}, rules)
 	})
 	eventually(t, "the webhook server", func() bool { return server.Addr() != "" && server.Ready(nil) == nil })
 	return address{server.Addr(), authority(t, folder)}
@@ -136,8 +142,9 @@ func authority(t *testing.T, folder string) []byte {
 	return text
 }
 
-// install has the API server ask the webhook at a about widgets with the label.
-func install(t *testing.T, a address, label string, seconds int32, policy admissionregistrationv1.FailurePolicyType) {
+// install has the API server ask the webhook at a about new widgets with the label,
+// and about other operations on them.
+func install(t *testing.T, a address, label string, seconds int32, policy admissionregistrationv1.FailurePolicyType, others ...admissionregistrationv1.OperationType) {
 	t.Helper()
 	obj := &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "slow-"},
@@ -150,7 +157,7 @@ func install(t *testing.T, a address, label string, seconds int32, policy admiss
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds:          &seconds,
 			Rules: []admissionregistrationv1.RuleWithOperations{{
-				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Operations: append(others, admissionregistrationv1.Create),
 				Rule: admissionregistrationv1.Rule{
 					APIGroups: []string{runtimetest.GroupVersion.Group}, APIVersions: []string{"v1"}, Resources: []string{"widgets"},
 				},

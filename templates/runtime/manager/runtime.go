@@ -124,7 +124,7 @@ func (r *Runtime) addHTTP() error {
 	options := httpapi.Options{Modes: r.election.HTTP}
 	if s := r.settings.HTTP; s.Serves() && !s.Insecure {
 		var err error
-		if options.Admit, err = httpapi.Reviews(r.GetConfig(), r.GetHTTPClient()); err != nil {
+		if options.Admit, err = httpapi.Reviews(r.GetConfig(), r.GetHTTPClient(), s.TokenAudiences()...); err != nil {
 			return err
 		}
 	}
