@@ -149,9 +149,9 @@ func (r *Runtime) Settings() Settings { return r.settings }
 func (r *Runtime) Election() *leader.Election { return r.election }
 
 // Gains returns a source that enqueues every object of list's kind each time
-// this process becomes the leader.
-func (r *Runtime) Gains(list client.ObjectList) source.Source {
-	return r.election.Gains(r.GetClient(), list)
+// this process becomes the leader, but those that one of except reports to need nothing.
+func (r *Runtime) Gains(list client.ObjectList, except ...func(client.Object) bool) source.Source {
+	return r.election.Gains(r.GetClient(), list, except...)
 }
 
 // Elected is closed when this process first leads: at once without leader

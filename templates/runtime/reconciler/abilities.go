@@ -28,6 +28,8 @@ func checkAbilities[T client.Object](user any) error {
 		reflect.TypeFor[Budgeted](),
 		reflect.TypeFor[Interruptible](),
 		reflect.TypeFor[Configurer](),
+		reflect.TypeFor[OptionsConfigurer](),
+		reflect.TypeFor[Predicated](),
 		reflect.TypeFor[mapper](),
 	)
 }

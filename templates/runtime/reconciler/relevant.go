@@ -50,7 +50,7 @@ func (l *Loop[T]) Rests(obj client.Object) bool {
 	if !ok || !l.kind.StatusSubresource || !obj.GetDeletionTimestamp().IsZero() {
 		return false
 	}
-	conditions := l.conditions(of)
+	conditions := l.conditions(shallow(of))
 	if conditions == nil {
 		return false
 	}
@@ -89,10 +89,18 @@ func (l *Loop[T]) undone(was, is client.Object) bool {
 	if !ok {
 		return false
 	}
-	conditions := l.conditions(old)
+	conditions := l.conditions(shallow(old))
 	if conditions == nil {
 		return false
 	}
-	said := digest(l.conditions(is.(T)), l.owned)
+	said := digest(l.conditions(shallow(is.(T))), l.owned)
 	return said != digest(conditions, l.owned) && l.memories.contradicted(client.ObjectKeyFromObject(is), is.GetResourceVersion(), said)
+}
+
+// shallow is a copy of an object that shares with it what it points to. An object of
+// the cache is everybody's, and where it has no status asking for one makes it.
+func shallow[T client.Object](obj T) T {
+	copied := reflect.New(reflect.TypeOf(obj).Elem())
+	copied.Elem().Set(reflect.ValueOf(obj).Elem())
+	return copied.Interface().(T)
 }

@@ -163,3 +163,19 @@ func TestAStatusIsNoChangeWithoutTheSubresourceEither(t *testing.T) {
 		t.Error("a spec is not worth a pass")
 	}
 }
+
+// Objects of events are the cache's own.
+func TestEventsAreOnlyLookedAt(t *testing.T) {
+	l := relevantLoop()
+	l.kind.Conditions = func(w *runtimetest.Widget) *[]metav1.Condition {
+		w.Status.Phase = "made" // as where the status is a pointer
+		return &w.Status.Conditions
+	}
+	was, is := widgetAt("a", 1), widgetAt("a", 1)
+	was.ResourceVersion, is.ResourceVersion = "7", "8"
+	l.relevance().Update(event.UpdateEvent{ObjectOld: was, ObjectNew: is})
+	l.relevance().Create(event.CreateEvent{Object: is, IsInInitialList: true})
+	if was.Status.Phase != "" || is.Status.Phase != "" {
+		t.Errorf("changed to %+v, %+v", was.Status, is.Status)
+	}
+}
