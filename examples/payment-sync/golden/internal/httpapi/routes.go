@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
+	"example.com/payment-sync/internal/provider"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/httpapi"
 	"example.com/payment-sync/internal/runtime/manager"
@@ -33,6 +34,9 @@ var questions = outbound.Settings{
 
 // defaultEndpoint is asked for payments that name no other.
 const defaultEndpoint = "http://payments.example.com"
+
+// needs is the right that the route asks for: to read the payment.
+var needs = httpapi.Access{Verb: "get", Group: paymentsv1.GroupVersion.Group, Resource: "paymentsyncs"}
 
 // stateDescription is the route's OpenAPI operation.
 const stateDescription = `{
@@ -64,12 +68,12 @@ type payments struct {
 
 // Routes adds the route of payments.
 func Routes(rt *manager.Runtime, api *httpapi.Server) error {
-	provider, err := outbound.HTTP(questions)
+	asking, err := provider.Client(questions)
 	if err != nil {
 		return err
 	}
-	p := &payments{objects: rt.GetClient(), provider: provider}
-	return api.Handle("GET /payments/{namespace}/{name}/state", stateDescription, httpapi.Answer(p.state))
+	p := &payments{objects: rt.GetClient(), provider: asking}
+	return api.HandleObject("GET /payments/{namespace}/{name}/state", stateDescription, needs, httpapi.Answer(p.state))
 }
 
 // answer is what the provider and this route say.

@@ -57,7 +57,7 @@ type TenantClassSpec struct {
 
 	// NamespaceSelector chooses the namespaces by their labels.
 	// +required
-	NamespaceSelector TenantClassSpecNamespaceSelector `json:"namespaceSelector"`
+	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector"`
 
 	// Rate is the number of requests granted in a second.
 	// +optional
@@ -68,30 +68,6 @@ type TenantClassSpec struct {
 // +kubebuilder:validation:MaxLength=63
 
 type TenantClassSpecLabelsValue string
-
-// +structType=atomic
-
-// TenantClassSpecNamespaceSelector is spec.namespaceSelector of TenantClass.
-type TenantClassSpecNamespaceSelector struct {
-	// +optional
-	// +listType=atomic
-	MatchExpressions []TenantClassSpecNamespaceSelectorMatchExpressionsItem `json:"matchExpressions,omitzero"`
-
-	// +optional
-	MatchLabels map[string]string `json:"matchLabels,omitzero"`
-}
-
-type TenantClassSpecNamespaceSelectorMatchExpressionsItem struct {
-	// +required
-	Key string `json:"key"`
-
-	// +required
-	Operator string `json:"operator"`
-
-	// +optional
-	// +listType=atomic
-	Values []string `json:"values,omitzero"`
-}
 
 // TenantClassStatus is status of TenantClass.
 type TenantClassStatus struct {

@@ -36,7 +36,7 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*TenantClass], sources
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&platformv1beta1.TenantClassList{}))...)
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&platformv1beta1.TenantClassList{}, loop.Rests))...)
 }
 
 // describe tells the runtime what it must know of the kind.

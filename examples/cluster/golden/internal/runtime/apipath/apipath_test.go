@@ -5,6 +5,8 @@ package apipath_test
 import (
 	"testing"
 
+	"k8s.io/client-go/rest"
+
 	"example.com/cluster/internal/runtime/apipath"
 )
 
@@ -25,6 +27,26 @@ func TestParse(t *testing.T) {
 	} {
 		if got := apipath.Parse("/root"+path, "/root/"); got != want {
 			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+	}
+}
+
+func TestRoot(t *testing.T) {
+	for host, want := range map[string]string{
+		"":                           "",
+		"127.0.0.1:6443":             "",
+		"api.example:6443":           "",
+		"https://api.example":        "",
+		"https://h/k8s/clusters/c":   "/k8s/clusters/c",
+		"http://127.0.0.1:8080/api/": "/api/",
+	} {
+		if got, err := apipath.Root(&rest.Config{Host: host}); err != nil || got != want {
+			t.Errorf("%q: %q, %v", host, got, err)
+		}
+	}
+	for _, host := range []string{"http://[::1", "127.0.0.1:6443/path"} {
+		if _, err := apipath.Root(&rest.Config{Host: host}); err == nil {
+			t.Errorf("%q is taken", host)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,12 @@ type Settings struct {
 	// SelfSigned are names and addresses, separated by commas, for which
 	// certificates are made by an authority in CertDir. Not for production.
 	SelfSigned string
+	// Audiences are those that tokens must be for, separated by commas: callers' tokens
+	// are then good for nothing else. Empty means the API server's own.
+	Audiences string
+	// TrustTraces goes on with the traces of callers and takes in their baggage, for
+	// callers that are all one's own. Else a caller's trace is linked.
+	TrustTraces bool
 	// MaxTimeout is the longest that an answer may take, however long its caller
 	// would wait. 0 means [DefaultMaxTimeout].
 	MaxTimeout time.Duration
@@ -50,6 +57,10 @@ func (s *Settings) BindFlags(fs *flag.FlagSet) {
 		"Folder with tls.crt and tls.key for the HTTP API; they may be replaced at any time.")
 	fs.StringVar(&s.SelfSigned, "http-self-signed", s.SelfSigned,
 		"Make certificates for these names and addresses, separated by commas, with an authority in --http-cert-dir. Not for production.")
+	fs.StringVar(&s.Audiences, "http-audience", s.Audiences,
+		"Audiences, separated by commas, one of which a token must be for; empty means the API server's own.")
+	fs.BoolVar(&s.TrustTraces, "http-trust-traces", s.TrustTraces,
+		"Go on with the traces of the HTTP API's callers, and with their baggage, instead of linking them.")
 	fs.DurationVar(&s.MaxTimeout, "http-max-timeout", s.MaxTimeout,
 		fmt.Sprintf("Longest time for one answer of the HTTP API, whatever its caller announces. 0 means %s.", DefaultMaxTimeout))
 	fs.Int64Var(&s.MaxBody, "http-max-body", s.MaxBody,
@@ -75,6 +86,11 @@ func (s Settings) Complete() (Settings, error) {
 		return s, fmt.Errorf("--http-bind-address %s needs --http-cert-dir with tls.crt and tls.key; --http-insecure serves without TLS, and to everybody", s.BindAddress)
 	}
 	return s, nil
+}
+
+// TokenAudiences are the audiences of the setting.
+func (s Settings) TokenAudiences() []string {
+	return strings.FieldsFunc(s.Audiences, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Serves tells whether there is an address to serve at.

@@ -21,10 +21,12 @@ import (
 	"example.com/cluster/internal/runtime/watch"
 )
 
-// lock is client-go's, with one change. client-go takes a renewal by another
+// lock is client-go's, with two changes. client-go takes a renewal by another
 // holder for one only if the text of the record is a new one, and that has times
 // in whole seconds: with renewals less than a second apart it would miss some,
-// and take over as much too early. Here each version has a text of its own.
+// and take over as much too early. Here each version has a text of its own. And
+// client-go takes itself for the leader where another process has its identity.
+// Here that one has another name.
 type lock struct {
 	*resourcelock.LeaseLock
 	leases *leases
@@ -33,6 +35,9 @@ type lock struct {
 // Get implements resourcelock.Interface.
 func (l lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, text, err := l.LeaseLock.Get(ctx)
+	if record != nil && l.leases.double {
+		record.HolderIdentity += " (another process)"
+	}
 	return record, append(text, l.leases.got...), err
 }
 
@@ -42,6 +47,7 @@ type leases struct {
 	coordination.LeaseInterface
 	election *Election
 	got      string // the resource version of the last Get; the lock makes one call at a time
+	double   bool   // whether that was held by another process of the same identity
 }
 
 var _ coordination.LeasesGetter = (*leases)(nil)
@@ -51,11 +57,11 @@ func (l *leases) Leases(string) coordination.LeaseInterface { return l }
 
 // Get implements LeaseInterface.
 func (l *leases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
+	c := l.election.calls()
 	lease, err := l.LeaseInterface.Get(ctx, name, o)
 	switch {
 	case err == nil:
-		l.got = lease.ResourceVersion
-		l.election.read(lease)
+		l.got, l.double = lease.ResourceVersion, l.election.fetched(lease, c)
 	case apierrors.IsNotFound(err):
 		l.election.gone("")
 	}
@@ -68,17 +74,17 @@ func (l *leases) Create(ctx context.Context, lease *coordinationv1.Lease, o meta
 	if wait := l.election.predecessor(); wait > 0 {
 		return nil, fmt.Errorf("the lease was deleted, but its last holder may lead for another %s", wait.Round(time.Millisecond))
 	}
-	sent := l.election.writes()
+	c := l.election.writes(lease)
 	created, err := l.LeaseInterface.Create(ctx, lease, o)
-	l.election.wrote(created, err, sent)
+	l.election.wrote(created, err, c)
 	return created, err
 }
 
 // Update implements LeaseInterface.
 func (l *leases) Update(ctx context.Context, lease *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
-	sent := l.election.writes()
+	c := l.election.writes(lease)
 	updated, err := l.LeaseInterface.Update(ctx, lease, o)
-	l.election.wrote(updated, err, sent)
+	l.election.wrote(updated, err, c)
 	if apierrors.IsNotFound(err) {
 		l.election.gone("")
 	}
@@ -98,19 +104,19 @@ func token(holder string, transitions int32) string {
 // errNotHeld says that there is nothing to release.
 var errNotHeld = errors.New("the lease is not held by this process")
 
-// release gives up the Lease if, and only if, it is held by identity at that
+// release gives up the Lease if, and only if, it is held by this process at that
 // moment: what is written is tied to what was read. client-go's own release may
 // wipe out a successor, as it decides by what it saw earlier.
-func release(ctx context.Context, client coordination.LeaseInterface, name, identity string, at time.Time) error {
+func release(ctx context.Context, client coordination.LeaseInterface, name string, held func(*coordinationv1.Lease) bool, at time.Time) error {
 	for {
 		lease, err := client.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if holder(lease) != identity {
+		if !held(lease) {
 			return errNotHeld
 		}
-		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, releasedBy, token(identity, transitions(lease)))
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, releasedBy, token(holder(lease), transitions(lease)))
 		none, second, moment := "", int32(1), metav1.NewMicroTime(at)
 		lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds = &none, &second
 		lease.Spec.RenewTime, lease.Spec.AcquireTime = &moment, &moment
@@ -195,6 +201,15 @@ func transitions(lease *coordinationv1.Lease) int32 {
 		return 0
 	}
 	return *lease.Spec.LeaseTransitions
+}
+
+// renewal names the last renewal of the lease by its time, in the microseconds
+// that a Lease stores; 0 if there was none.
+func renewal(lease *coordinationv1.Lease) int64 {
+	if lease.Spec.RenewTime == nil {
+		return 0
+	}
+	return lease.Spec.RenewTime.UnixMicro()
 }
 
 // length returns how long others wait after a renewal.

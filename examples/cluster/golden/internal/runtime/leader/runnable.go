@@ -42,13 +42,17 @@ func (p perTerm) Start(ctx context.Context) error {
 }
 
 // run runs the runnable in a term, if that is not over already. What it says
-// after the term or ctx ended is not a failure.
+// after the term or ctx ended is not a failure. The term is asked, and not only
+// the context: a write is refused as soon as the term is over, and its context
+// is told a moment later.
 func (p perTerm) run(ctx context.Context, t *Term) error {
-	if joined, leave, err := t.Join(ctx); err == nil {
-		defer leave()
-		if err := p.Runnable.Start(joined); joined.Err() == nil {
-			return err
-		}
+	joined, leave, err := t.Join(ctx)
+	if err != nil {
+		return nil
+	}
+	defer leave()
+	if err := p.Runnable.Start(joined); t.Check() == nil && joined.Err() == nil {
+		return err
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ const (
 type checks struct {
 	mu     sync.Mutex
 	byName map[string]healthz.Checker
-	mode   func() string // the name of one more, which never fails; nil for none
+	more   func() map[string]healthz.Checker // checks of the moment; nil for none
 }
 
 func (c *checks) add(name string, check healthz.Checker) error {
@@ -51,8 +51,8 @@ func (c *checks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	now := maps.Clone(c.byName)
 	c.mu.Unlock()
-	if c.mode != nil {
-		now[c.mode()] = healthz.Ping
+	if c.more != nil {
+		maps.Copy(now, c.more())
 	}
 	(&healthz.Handler{Checks: now}).ServeHTTP(w, r)
 }
@@ -70,9 +70,7 @@ func (r *Runtime) AddReadyzCheck(name string, check healthz.Checker) error {
 // addProbes adds the checks of this package and, unless its address is off, the
 // server of them all.
 func (r *Runtime) addProbes(ctx context.Context, o ctrl.Options) error {
-	if r.election != nil {
-		r.readyz.mode = r.mode
-	}
+	r.readyz.more = r.moment
 	if err := errors.Join(
 		r.AddHealthzCheck("ping", healthz.Ping),
 		r.AddReadyzCheck("runtime", r.ready),
@@ -107,12 +105,24 @@ func (r *Runtime) probes(o ctrl.Options) http.Handler {
 	return mux
 }
 
-// mode names what this process does at the moment. It is ready for either.
-func (r *Runtime) mode() string {
-	if r.election.Leading() {
-		return "leading"
+// moment are the checks whose names change: the mode of this process, which is
+// ready in either, and every informer that is waited for. Their names are all that
+// a probe is told.
+func (r *Runtime) moment() map[string]healthz.Checker {
+	now := map[string]healthz.Checker{}
+	if r.election != nil {
+		mode := "observing"
+		if r.election.Leading() {
+			mode = "leading"
+		}
+		now[mode] = healthz.Ping
 	}
-	return "observing"
+	if !r.webhooks.Converts() {
+		for kind, err := range r.startup.missing() {
+			now["informer "+kind] = func(*http.Request) error { return err }
+		}
+	}
+	return now
 }
 
 // ready is the readiness check: true from when the caches are filled until the
@@ -125,10 +135,5 @@ func (r *Runtime) ready(*http.Request) error {
 	if r.webhooks.Converts() {
 		return nil
 	}
-	select {
-	case <-r.up:
-		return nil
-	default:
-		return errors.New("caches are not filled yet")
-	}
+	return r.startup.err()
 }

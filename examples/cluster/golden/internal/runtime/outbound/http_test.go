@@ -261,6 +261,7 @@ func TestTheWholeCallIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := bank
 				s.Call.Backoff.Attempts = 1000
+				s.Redirects = 1000
 				begun := time.Now()
 				response, err := inMemory(t, s, handler).Do(request(t.Context(), t, http.MethodGet, nil))
 				if err == nil {
@@ -462,6 +463,36 @@ func TestChangesJoin(t *testing.T) {
 			t.Errorf("%d joined, %d left, want 5", joined, left)
 		}
 	})
+}
+
+// spent is the meter of somebody who may make no more calls.
+type spent struct{}
+
+func (spent) Admit(context.Context) error { return errSpent }
+
+var errSpent = errors.New("no call is left")
+
+func TestTheBodyOfACallThatIsRefusedIsClosed(t *testing.T) {
+	hosts := bank
+	hosts.Hosts = []string{"other"}
+	for what, test := range map[string]struct {
+		settings Settings
+		ctx      context.Context
+		want     error
+	}{
+		"by the meter":         {bank, context.WithValue(t.Context(), budget.MeterKey{}, spent{}), errSpent},
+		"by the list of hosts": {hosts, t.Context(), ErrNotAllowed},
+	} {
+		test.settings.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("was sent") })
+		body := &closing{Reader: strings.NewReader("x")}
+		response, err := client(t, test.settings).Do(request(test.ctx, t, http.MethodPost, body))
+		if err == nil {
+			response.Body.Close()
+		}
+		if !errors.Is(err, test.want) || !body.closed {
+			t.Errorf("%s: error %v, body closed: %t", what, err, body.closed)
+		}
+	}
 }
 
 type closing struct {

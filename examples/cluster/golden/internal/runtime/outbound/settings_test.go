@@ -22,7 +22,7 @@ func TestNothingIsUnlimited(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	w := s.wire()
-	if w.MaxConnsPerHost == 0 || w.TLSHandshakeTimeout == 0 || w.ResponseHeaderTimeout == 0 || w.IdleConnTimeout == 0 || w.MaxResponseHeaderBytes == 0 {
+	if w.MaxConnsPerHost == 0 || w.MaxIdleConns == 0 || w.TLSHandshakeTimeout == 0 || w.ResponseHeaderTimeout == 0 || w.IdleConnTimeout == 0 || w.MaxResponseHeaderBytes == 0 {
 		t.Errorf("the transport lacks a limit: %+v", w)
 	}
 }

@@ -84,7 +84,7 @@ func TestFinalizing(t *testing.T) {
 			finalize: func(context.Context, *widget) error { return requeue.After(time.Second) },
 			kept:     true, reason: "Finalizing", events: []string{"Normal Finalizing Finalize: "}, after: time.Second,
 		},
-		"shutdown":        {finalize: hang, stop: cause.Shutdown, kept: true, reason: "Shutdown"},
+		"shutdown":        {finalize: hang, stop: cause.Shutdown, kept: true, reason: "Shutdown", events: []string{"Normal Shutdown Finalize: operator is shutting down"}},
 		"leadership lost": {finalize: hang, stop: cause.LeadershipLost, kept: true},
 	}
 	for name, test := range tests {

@@ -30,6 +30,15 @@ type Kind[T client.Object] struct {
 	// Conditions returns the object's list of conditions; nil where the CRD has
 	// no metav1.Condition list in its status.
 	Conditions func(T) *[]metav1.Condition
+	// OwnConditions returns the object's conditions where their type is not
+	// metav1.Condition; nil where Conditions is set or the CRD has none.
+	OwnConditions func(T) Conditions
+	// ConditionType is the type of the condition that the controller keeps, empty for
+	// Ready. A second controller of the same kind has another, and a FieldManager.
+	ConditionType string
+	// FieldManager names the controller to the API server as the writer of the status;
+	// empty means the client's own name.
+	FieldManager string
 	// SetObservedGeneration stores the generation that the status is about; nil
 	// where the CRD has no status.observedGeneration.
 	SetObservedGeneration func(T, int64)
@@ -47,7 +56,9 @@ func (k Kind[T]) validate() error {
 		return errors.New("kind: Name is empty")
 	case k.New == nil:
 		return fmt.Errorf("kind %s: New is nil", k.Name)
-	case k.Status == nil && (k.Conditions != nil || k.SetObservedGeneration != nil):
+	case k.Conditions != nil && k.OwnConditions != nil:
+		return fmt.Errorf("kind %s: Conditions and OwnConditions exclude each other", k.Name)
+	case k.Status == nil && (k.Conditions != nil || k.OwnConditions != nil || k.SetObservedGeneration != nil):
 		return fmt.Errorf("kind %s: Conditions and SetObservedGeneration need Status", k.Name)
 	}
 	return nil
@@ -94,7 +105,8 @@ type Periodic interface {
 }
 
 // Budgeted is implemented by reconcilers that want another budget than the
-// manager's, which it must not exceed.
+// manager's. A longer one needs no longer shutdown: a pass is cut short there, and
+// has its reserve.
 type Budgeted interface {
 	// Budget is read once, at set-up.
 	Budget() budget.Reconcile

@@ -3,9 +3,11 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +21,8 @@ import (
 	"example.com/cluster/internal/runtime/cadence"
 	"example.com/cluster/internal/runtime/cause"
 	"example.com/cluster/internal/runtime/chain"
+	"example.com/cluster/internal/runtime/freshness"
+	"example.com/cluster/internal/runtime/leader"
 	"example.com/cluster/internal/runtime/requeue"
 	"example.com/cluster/internal/runtime/status"
 )
@@ -46,13 +50,16 @@ type Loop[T client.Object] struct {
 	interrupt bool
 	budget    budget.Reconcile
 
-	client   client.Client
+	client   *freshness.Client
 	live     client.Reader
 	recorder recorder.EventRecorder
 	status   *status.Writer[T] // nil if the kind has no status
+	owned    []string          // types of the conditions that are kept
+	barrier  barrier[T]
 
 	snapshots snapshots[T]
 	flights   flights
+	memories  memories
 }
 
 // New makes the Loop of a kind around the user's reconciler. It fails if the
@@ -62,16 +69,24 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if err := kind.validate(); err != nil {
 		return nil, err
 	}
+	if err := checkAbilities[T](user); err != nil {
+		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
+	}
+	kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady)
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
-		client: rt.GetClient(), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
+		client: freshness.Of(rt.GetClient(), rt.GetAPIReader()), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
+		owned:     ownedConditions(kind.ConditionType),
 		snapshots: snapshots[T]{kind: kind},
 	}
 	if err := l.readAbilities(rt.Budget()); err != nil {
 		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
 	}
 	if kind.Status != nil {
-		l.status = &status.Writer[T]{Client: l.client, Live: l.live, Status: kind.Status, Subresource: kind.StatusSubresource}
+		l.status = &status.Writer[T]{
+			Client: l.client, Live: l.live, Status: kind.Status, Subresource: kind.StatusSubresource,
+			Owned: l.owned, FieldManager: kind.FieldManager,
+		}
 	}
 	rt.OnStop(l.flights.end)
 	return l, nil
@@ -97,9 +112,9 @@ func (l *Loop[T]) readAbilities(limit budget.Reconcile) error {
 	if b, ok := l.user.(Budgeted); ok {
 		l.budget = b.Budget()
 	}
-	if l.budget.Total > limit.Total {
-		return fmt.Errorf("Budget() asks for %s, but a reconcile that takes longer than %s would be cut off at shutdown; raise --reconcile-timeout",
-			l.budget.Total, limit.Total)
+	if l.budget.Reserve >= limit.Total {
+		return fmt.Errorf("Budget() keeps %s for the status, but a pass that is cut short at shutdown has less than %s to write it; raise --reconcile-timeout",
+			l.budget.Reserve, limit.Total)
 	}
 	return l.budget.Validate()
 }
@@ -120,42 +135,59 @@ func (l *Loop[T]) Budget(next chain.Func) chain.Func {
 	}
 }
 
-// Reconcile is the core of the chain: one pass over one object.
+// Reconcile is the core of the chain: one pass over one object, as it is stored: not
+// older than what this process wrote last, nor, in a new term, than what any former
+// leader did (see package freshness).
 func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
+	if err := l.barrier.pass(ctx, l); err != nil {
+		return l.unread(ctx, req, err)
+	}
 	obj, err := l.fetch(ctx, req)
-	if err != nil {
-		return unlessGone(ctx, err)
-	}
-	if logger := log.FromContext(ctx); logger.Enabled() {
-		ctx = log.IntoContext(ctx, logger.WithValues("generation", obj.GetGeneration()))
-	}
-	if !obj.GetDeletionTimestamp().IsZero() {
-		return l.finalize(ctx, obj)
-	}
-	if l.finalizer != nil {
-		if obj, err = l.addFinalizer(ctx, obj); err != nil {
-			return unlessGone(ctx, err)
+	for again := err == nil; again; {
+		again = false
+		if logger := log.FromContext(ctx); logger.Enabled() {
+			ctx = log.IntoContext(ctx, logger.WithValues("generation", obj.GetGeneration()))
+		}
+		if !obj.GetDeletionTimestamp().IsZero() {
+			if obj, again, err = l.finalize(ctx, obj); !again {
+				return err
+			}
+			continue
+		}
+		if l.finalizer != nil {
+			obj, again, err = l.addFinalizer(ctx, obj)
 		}
 	}
+	if err != nil {
+		return l.unread(ctx, req, err)
+	}
 	before := l.snapshots.take(obj)
-	v := judge(ctx, l.call(ctx, l.user.ReconcileKind, obj), ReasonReconcileFailed)
-	if err := l.conclude(ctx, v, before, obj, "Reconcile"); err != nil {
+	err, stored := l.call(ctx, l.user.ReconcileKind, before, obj)
+	v := l.judge(ctx, err, ReasonReconcileFailed, before)
+	if err := l.conclude(ctx, v, before, stored, obj, "Reconcile"); err != nil {
 		return l.soonerTick(err, before)
 	}
 	return l.nextTick(before)
 }
 
 // Observe is the core of the chain while this replica does not lead: it shows
-// the object to the user's ObserveKind, if there is one, and writes nothing.
+// the object to the user's ObserveKind, if there is one, and writes nothing. It has
+// the budget of a reconcile, and ends with the process as one does.
 func (l *Loop[T]) Observe(ctx context.Context, req reconcile.Request) error {
 	if l.observer == nil {
 		return nil
 	}
+	return l.Budget(l.observe)(ctx, req)
+}
+
+func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 	obj, err := l.fetch(ctx, req)
 	if err != nil {
-		return unlessGone(ctx, err)
+		return l.unread(ctx, req, err)
 	}
-	return judge(ctx, l.call(ctx, l.observer.ObserveKind, obj), ReasonReconcileFailed).err
+	err, _ = l.call(ctx, l.observer.ObserveKind, obj, obj)
+	v, _ := judge(ctx, err, ReasonReconcileFailed, obj)
+	return v.err
 }
 
 // fetch reads the object, unless the work has been ended already: a cached read
@@ -174,17 +206,64 @@ func (l *Loop[T]) fetch(ctx context.Context, req reconcile.Request) (T, error) {
 	return obj, nil
 }
 
-// unlessGone is the error of a pass that could not begin, nil if that is
-// because its object is gone.
-func unlessGone(ctx context.Context, err error) error {
-	if apierrors.IsNotFound(err) {
+// unread is the error of a pass that could not begin, nil if that is because its
+// object is gone.
+func (l *Loop[T]) unread(ctx context.Context, req reconcile.Request, err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		l.memories.forget(req.NamespacedName)
 		return nil
+	case errors.Is(err, freshness.Late):
+		return err // whose name says more than that the time is over
 	}
-	return judge(ctx, err, ReasonReconcileFailed).err
+	obj := l.kind.New()
+	obj.SetName(req.Name)
+	v, _ := judge(ctx, err, ReasonReconcileFailed, obj)
+	return v.err
 }
 
-// call runs the user's code and turns a panic into an error.
-func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, obj T) (err error) {
+// barrier is the barrier of a kind, made when it is needed first: without leader
+// election it never is.
+type barrier[T client.Object] struct {
+	once sync.Once
+	of   *freshness.Barrier
+	err  error
+}
+
+// pass waits until it is known what former leaders wrote.
+func (b *barrier[T]) pass(ctx context.Context, l *Loop[T]) error {
+	if _, leads := leader.TermOf(ctx); !leads {
+		return nil
+	}
+	b.once.Do(func() { b.of, b.err = l.newBarrier() })
+	if b.err != nil {
+		return b.err
+	}
+	return b.of.Pass(ctx)
+}
+
+func (l *Loop[T]) newBarrier() (*freshness.Barrier, error) {
+	gvk, err := l.client.GroupVersionKindFor(l.kind.New())
+	if err != nil {
+		return nil, err
+	}
+	made, err := l.client.Scheme().New(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	if err != nil {
+		return nil, err
+	}
+	list, ok := made.(client.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("%T is no list of objects", made)
+	}
+	return freshness.NewBarrier(l.client.Keep(), l.client, l.live, gvk, list), nil
+}
+
+// call runs the user's code and turns a panic into an error. It returns, beside the
+// error, the last state of the object that the API server has told of: before, or what
+// it answered to a write of that code's.
+func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, before, obj T) (err error, stored T) {
+	w := &witness[T]{loop: l, stored: before}
+	w.Witnessed = freshness.Witnessed{Context: ctx, Witness: w}
 	defer func() {
 		if value := recover(); value != nil {
 			for _, handle := range utilruntime.PanicHandlers {
@@ -192,37 +271,97 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, ob
 			}
 			err = &PanicError{Value: value}
 		}
+		stored = w.last()
 	}()
 	if l.kind.Status != nil {
 		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
 	}
-	return f(ctx, obj)
+	return f(w, obj), before
+}
+
+// witness is the context of the user's code, and is told of what that writes.
+type witness[T client.Object] struct {
+	freshness.Witnessed
+	loop   *Loop[T]
+	mu     sync.Mutex // the code may write in several goroutines
+	stored T
+}
+
+// Wrote implements freshness.Witness.
+func (w *witness[T]) Wrote(written client.Object) {
+	obj, ok := written.(T)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if obj.GetUID() == w.stored.GetUID() && number(obj.GetResourceVersion()) > number(w.stored.GetResourceVersion()) {
+		w.stored = w.loop.snapshots.take(obj)
+	}
+}
+
+func (w *witness[T]) last() T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored
 }
 
 // conclude writes what the pass came to, in the budget's reserve.
-func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, after T, action string) error {
+func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after T, action string) error {
 	if l.status != nil {
 		l.apply(v, after, before.GetGeneration())
-		if l.status.Changed(before, after) {
-			if err := l.writeStatus(ctx, before, after); err != nil {
-				if chain.IsCutShort(v.err) { // of which nobody else speaks
-					log.FromContext(ctx).Error(err, "Status not written")
-				}
-				return failedWrite(v.err, err)
+		l.remember(after)
+		if err := l.writeStatus(ctx, before, stored, after); err != nil {
+			if apierrors.IsInvalid(err) {
+				v = l.refused(ctx, before, stored, failedWrite(v.err, err))
+				l.announce(v, before, action)
+				return v.err
 			}
+			if chain.IsCutShort(v.err) { // of which nobody else speaks
+				log.FromContext(ctx).Error(err, "Status not written")
+			}
+			return failedWrite(v.err, err)
 		}
 	}
 	l.announce(v, before, action)
 	return v.err
 }
 
-func (l *Loop[T]) writeStatus(ctx context.Context, before, after T) error {
+// refused says on the object, because of err, that the API server does not accept its
+// status: in a status that it does accept, the one that is stored, with other conditions.
+func (l *Loop[T]) refused(ctx context.Context, before, stored T, err error) verdict {
+	v := failed(err, ReasonStatusRefused)
+	said := l.snapshots.take(stored)
+	l.apply(v, said, before.GetGeneration())
+	l.remember(said)
+	if err := l.writeStatus(ctx, stored, stored, said); err != nil {
+		log.FromContext(ctx).Error(err, "Status not written")
+	}
+	return v
+}
+
+// remember notes what is said on an object, before it can be contradicted.
+func (l *Loop[T]) remember(after T) {
+	if conditions := l.conditions(after); conditions != nil {
+		said := digest(conditions, l.owned)
+		l.memories.update(client.ObjectKeyFromObject(after), func(of *memory) { of.said = said })
+	}
+}
+
+func (l *Loop[T]) writeStatus(ctx context.Context, before, stored, after T) error {
+	if stored.GetResourceVersion() == after.GetResourceVersion() && !l.status.Changed(stored, after) {
+		return nil
+	}
 	ctx, release, err := l.budget.BeginStatus(ctx)
 	if err != nil {
 		return chain.CutShort(err)
 	}
 	defer release()
-	_, err = l.status.Write(ctx, before, after)
+	written, err := l.status.WriteOver(ctx, before, stored, after)
+	if written {
+		version := number(after.GetResourceVersion())
+		l.memories.update(client.ObjectKeyFromObject(after), func(of *memory) { of.version = version })
+	}
 	return closing(ctx, err)
 }
 

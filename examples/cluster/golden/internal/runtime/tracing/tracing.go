@@ -48,7 +48,7 @@ func Start(ctx context.Context) (stop func(context.Context) error, err error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Error(err, "Spans are lost or a setting is ignored") }))
 	provider := newProvider(sampler, sdktrace.WithBatcher(exporter), sdktrace.WithResource(describe(ctx)))
 	otel.SetTracerProvider(provider.TracerProvider)
-	otel.SetTextMapPropagator(autoprop.NewTextMapPropagator())
+	otel.SetTextMapPropagator(autoprop.NewTextMapPropagator(propagation.TraceContext{}))
 	observe.TraceBy(provider)
 	return func(ctx context.Context) error {
 		observe.TraceBy(nil)

@@ -18,7 +18,7 @@ import (
 
 // Notifier is a [Handler] that wakes a controller: every change of an object,
 // also one that only a new list brings to light, becomes a generic event. It
-// remembers the metadata of what it has seen, to tell of objects that went
+// remembers the metadata of what it has told of, to tell of objects that went
 // missing in a gap.
 type Notifier struct {
 	events chan event.GenericEvent
@@ -38,51 +38,59 @@ func (n *Notifier) Source(h handler.EventHandler) source.Source {
 
 // Replace implements Handler.
 func (n *Notifier) Replace(ctx context.Context, items []runtime.Object) error {
-	gone := n.known
-	n.known = make(map[client.ObjectKey]*metav1.PartialObjectMetadata, len(items))
+	listed := make(map[client.ObjectKey]bool, len(items))
 	for _, item := range items {
-		object, err := metadataOf(item)
+		object, err := n.tell(ctx, item)
 		if err != nil {
 			return err
 		}
-		key := client.ObjectKeyFromObject(object)
-		delete(gone, key)
-		n.known[key] = object
-		n.send(ctx, object)
+		listed[client.ObjectKeyFromObject(object)] = true
 	}
-	for _, object := range gone {
-		n.send(ctx, object)
+	for key, object := range n.known {
+		if listed[key] {
+			continue
+		}
+		if _, err := n.tell(ctx, object); err != nil {
+			return err
+		}
+		delete(n.known, key)
 	}
 	return nil
 }
 
 // Handle implements Handler.
 func (n *Notifier) Handle(ctx context.Context, e watch.Event) error {
-	object, err := metadataOf(e.Object)
-	if err != nil {
-		return err
-	}
-	if e.Type == watch.Deleted {
+	object, err := n.tell(ctx, e.Object)
+	if err == nil && e.Type == watch.Deleted {
 		delete(n.known, client.ObjectKeyFromObject(object))
-	} else {
-		n.known[client.ObjectKeyFromObject(object)] = object
 	}
-	n.send(ctx, object)
-	return nil
+	return err
 }
 
-// send waits for the controller as long as ctx lives.
-func (n *Notifier) send(ctx context.Context, object client.Object) {
+// tell waits for the controller as long as ctx lives. Only what it was told of is
+// known.
+func (n *Notifier) tell(ctx context.Context, o runtime.Object) (*metav1.PartialObjectMetadata, error) {
+	object, err := metadataOf(o)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case n.events <- event.GenericEvent{Object: object}:
+		n.known[client.ObjectKeyFromObject(object)] = object
+		return object, nil
 	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
+// metadataOf returns what is kept of an object: not who manages which of its fields,
+// which is most of the metadata.
 func metadataOf(object runtime.Object) (*metav1.PartialObjectMetadata, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	return meta.AsPartialObjectMetadata(accessor), nil
+	kept := meta.AsPartialObjectMetadata(accessor)
+	kept.ManagedFields = nil
+	return kept, nil
 }

@@ -46,7 +46,7 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		Object:  &Depot{},
 		List:    &energyv1alpha1.DepotList{},
 	})
-	sources = append(sources, rt.Gains(&energyv1alpha1.DepotList{}), sandboxes.Wakes())
+	sources = append(sources, rt.Gains(&energyv1alpha1.DepotList{}, loop.Rests), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 

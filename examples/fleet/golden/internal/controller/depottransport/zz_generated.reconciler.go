@@ -47,7 +47,7 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		Object:  &Depot{},
 		List:    &transportv1.DepotList{},
 	})
-	sources = append(sources, rt.Gains(&transportv1.DepotList{}), sandboxes.Wakes())
+	sources = append(sources, rt.Gains(&transportv1.DepotList{}, loop.Rests), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 

@@ -52,7 +52,7 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		Object:  &Fleet{},
 		List:    &transportv1.FleetList{},
 	})
-	sources = append(sources, rt.Gains(&transportv1.FleetList{}), sandboxes.Wakes())
+	sources = append(sources, rt.Gains(&transportv1.FleetList{}, loop.Rests), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 

@@ -46,7 +46,7 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 		Object:  &Vehicle{},
 		List:    &transportv1.VehicleList{},
 	})
-	sources = append(sources, rt.Gains(&transportv1.VehicleList{}), sandboxes.Wakes())
+	sources = append(sources, rt.Gains(&transportv1.VehicleList{}, loop.Rests), sandboxes.Wakes())
 	return loop.Register(rt, wrap(rt, loop, sandboxes), sources...)
 }
 

@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"example.com/fleet/internal/runtime/apipath"
 	"example.com/fleet/internal/runtime/manager"
 )
 
@@ -44,14 +44,14 @@ type confined struct {
 
 // connect makes the confined clients.
 func (c *confined) connect(p *policy, groups []string) error {
-	host, err := url.Parse(c.Manager.GetConfig().Host)
+	root, err := apipath.Root(c.Manager.GetConfig())
 	if err != nil {
-		return fmt.Errorf("confine tenants: host of the API server: %w", err)
+		return fmt.Errorf("confine tenants: %w", err)
 	}
 	mapper := c.GetRESTMapper()
 	c.config = rest.CopyConfig(c.Manager.GetConfig())
 	c.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &transport{policy: p, next: next, root: host.Path, mapper: mapper}
+		return &transport{policy: p, next: next, root: root, mapper: mapper}
 	})
 	if c.httpClient, err = rest.HTTPClientFor(c.config); err != nil {
 		return fmt.Errorf("confine tenants: %w", err)

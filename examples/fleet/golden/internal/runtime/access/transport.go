@@ -53,7 +53,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *transport) admit(r *http.Request) error {
 	what := func() string { return describe(r, t.root) }
 	name, _ := tenant.Of(r.Context())
-	if clean := path.Clean(r.URL.Path); clean != strings.TrimSuffix(r.URL.Path, "/") && clean != r.URL.Path {
+	if clean := path.Clean(r.URL.Path); r.URL.Opaque != "" || clean != strings.TrimSuffix(r.URL.Path, "/") && clean != r.URL.Path {
 		return refused(name, action{verb: r.Method}, what(), hintPath) // it could be read in more than one way
 	}
 	if name == "" && t.account != "" {

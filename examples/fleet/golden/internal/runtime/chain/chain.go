@@ -33,10 +33,12 @@ func Wrap(core Func, links ...Link) Func {
 // Reconcile implements controller-runtime's Reconciler. It is the only place
 // where a result is made:
 //
-//   - "again later" becomes RequeueAfter, always positive;
+//   - "again later" becomes RequeueAfter, always positive, at normal priority: it
+//     is due at its time, whatever the request had that asked for it;
 //   - work that was [CutShort] is neither an error nor repeated here;
 //   - every other error, a deadline among them, is returned and so repeated
-//     with backoff, unless it is terminal.
+//     with backoff, unless it is terminal. It keeps the priority of its request:
+//     objects that fail do not overtake those that nobody has looked at yet.
 func (f Func) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	err := f(ctx, req)
 	if err == nil {
@@ -47,10 +49,15 @@ func (f Func) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.R
 		return reconcile.Result{}, nil
 	}
 	if later, ok := requeue.AsLater(err); ok {
-		return reconcile.Result{RequeueAfter: later.Delay()}, nil
+		return reconcile.Result{RequeueAfter: later.Delay(), Priority: new(normalPriority)}, nil
 	}
 	return reconcile.Result{}, err
 }
+
+// normalPriority is that of events. The objects of a start, of a new term and of a
+// resync are enqueued at a lower one, which a repeated request would inherit and so
+// starve where events keep the workers busy.
+const normalPriority = 0
 
 // CutShort marks err, what ended the work, as a decision whose maker sees to
 // the continuation: after a shutdown every object is reconciled at the next

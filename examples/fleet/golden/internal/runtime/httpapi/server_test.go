@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -191,5 +192,36 @@ func TestTheSpanIsNamedAfterTheRoute(t *testing.T) {
 	}
 	if span.Name() != "GET "+route || named != route {
 		t.Errorf("span %q with route %q", span.Name(), named)
+	}
+}
+
+func TestAStrangersTraceIsLinkedAndItsBaggageLeftBehind(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	provider, propagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample()))))
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	defer func() {
+		otel.SetTracerProvider(provider)
+		otel.SetTextMapPropagator(propagator)
+	}()
+	const stranger = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, trusted := range []bool{false, true} {
+		spans.Reset()
+		settings := open
+		settings.TrustTraces = trusted
+		s := New(settings, Options{})
+		var handed string
+		if err := s.Handle("GET /x", "", Answer(func(r *http.Request) (int, any, error) {
+			carrier := propagation.MapCarrier{}
+			otel.GetTextMapPropagator().Inject(r.Context(), carrier)
+			handed = carrier["traceparent"] + " " + carrier["baggage"]
+			return http.StatusNoContent, nil, nil
+		})); err != nil {
+			t.Fatal(err)
+		}
+		ask(t.Context(), s, http.MethodGet, "/x", "", "Traceparent", "00-"+stranger+"-00f067aa0ba902b7-01", "Baggage", "user=evil")
+		if recorded := len(spans.Ended()) > 0; recorded != trusted || strings.Contains(handed, stranger) != trusted || strings.Contains(handed, "evil") != trusted {
+			t.Errorf("trusted: %t; recorded: %t, handed on: %s", trusted, recorded, handed)
+		}
 	}
 }

@@ -2,18 +2,53 @@
 
 package leader
 
-import "context"
+import (
+	"context"
 
-// joiner ties work to a term: the one it has been begun in, or whichever is in
-// force.
-type joiner interface {
-	Join(ctx context.Context) (context.Context, context.CancelFunc, error)
+	"example.com/fleet/internal/runtime/budget"
+)
+
+type electionKey struct{}
+
+// joinedKey asks a context for the innermost term of an election that it has
+// joined; of any election if that is nil.
+type joinedKey struct{ election *Election }
+
+// joined is the context of a use of a term. It carries the term's fence and is
+// found in contexts derived from it, also in those that do not end with it.
+type joined struct {
+	budget.Fenced
+	term *Term
+	use  *use
 }
 
-type joinerKey struct{}
+// Value implements context.Context.
+func (j *joined) Value(key any) any {
+	switch key {
+	case joinedKey{}, joinedKey{j.term.election}:
+		return j
+	}
+	return j.Fenced.Value(key)
+}
 
-func into(ctx context.Context, j joiner) context.Context {
-	return context.WithValue(ctx, joinerKey{}, j)
+// joinedOf returns the use of a term of an election, or of any if that is nil, in
+// which the work under ctx was begun, nil if in none.
+func joinedOf(ctx context.Context, election *Election) *joined {
+	j, _ := ctx.Value(joinedKey{election}).(*joined)
+	return j
+}
+
+// TermOf returns the term that the work under ctx has joined: the innermost one,
+// where it has joined more than one. It does not matter whether the term is over,
+// nor whether ctx still ends with it: a context that was detached by
+// context.WithoutCancel is of its term all the same. A *Term can be compared, and
+// tells its term apart from every other.
+func TermOf(ctx context.Context) (*Term, bool) {
+	j := joinedOf(ctx, nil)
+	if j == nil {
+		return nil, false
+	}
+	return j.term, true
 }
 
 // Into returns a copy of ctx in which [Join] finds the election.
@@ -21,7 +56,7 @@ func (e *Election) Into(ctx context.Context) context.Context {
 	if e == nil {
 		return ctx
 	}
-	return into(ctx, e)
+	return context.WithValue(ctx, electionKey{}, e)
 }
 
 // Join is for side effects outside the Kubernetes API, such as a payment or a
@@ -39,9 +74,9 @@ func (e *Election) Into(ctx context.Context) context.Context {
 // released before leave is called. In a process without election it does
 // nothing.
 func Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	j, ok := ctx.Value(joinerKey{}).(joiner)
-	if !ok {
-		return ctx, func() {}, nil
+	if t, ok := TermOf(ctx); ok {
+		return t.Join(ctx)
 	}
-	return j.Join(ctx)
+	e, _ := ctx.Value(electionKey{}).(*Election)
+	return e.Join(ctx)
 }

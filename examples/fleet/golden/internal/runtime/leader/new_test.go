@@ -5,6 +5,7 @@ package leader
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"example.com/fleet/internal/runtime/cause"
 )
 
 // The lock's calls neither hang nor wait behind other requests of the process.
@@ -69,7 +72,7 @@ func TestWritesSayInWhichTermTheyAreMade(t *testing.T) {
 		}
 		e.base = t.Context()
 		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}, Spec: coordinationv1.LeaseSpec{LeaseTransitions: new(int32(3))}}
-		e.wrote(lease, nil, e.writes())
+		e.wrote(lease, nil, e.writes(lease))
 		term, err := e.Term()
 		if err != nil {
 			t.Fatal(err)
@@ -84,6 +87,51 @@ func TestWritesSayInWhichTermTheyAreMade(t *testing.T) {
 			if got.Get(name) != want {
 				t.Errorf("%s: %q, want %q", name, got.Get(name), want)
 			}
+		}
+	})
+	t.Run("but not to another cluster", func(t *testing.T) {
+		e, err := elect(t, "system:serviceaccount:n:operator")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told string
+		write := func(host string) error {
+			cfg, err := e.Fence(&rest.Config{Host: host, Transport: answering(func(r *http.Request) { told = r.Header.Get("Impersonate-Extra-Fence-Holder") })})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, err := rest.HTTPClientFor(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://any/api/v1/namespaces/default/pods/p", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			return response.Body.Close()
+		}
+		const other = "https://other.example"
+		if err := write(other); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("outside of a term: %v", err)
+		}
+		e.base = t.Context()
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
+		e.wrote(lease, nil, e.writes(lease))
+		for host, want := range map[string]string{e.server: "me", e.server + "/": "me", strings.TrimPrefix(e.server, "http://"): "me", other: ""} {
+			if err := write(host); err != nil || told != want {
+				t.Errorf("%s was told of %q, want %q; %v", host, told, want, err)
+			}
+		}
+		e.lose("over")
+		if err := write(other); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("after the term: %v", err)
+		}
+		if _, err := e.Fence(&rest.Config{Host: "http://[::1"}); err == nil {
+			t.Error("a host that is none is taken")
 		}
 	})
 	t.Run("but not as anybody else", func(t *testing.T) {

@@ -22,8 +22,9 @@ const DefaultReconcileTimeout = 20 * time.Second
 // Settings are the operator's settings. Zero durations are derived from
 // ReconcileTimeout, see [Settings.Complete].
 type Settings struct {
-	// ReconcileTimeout is the longest a reconcile of any kind may take,
-	// including the write of its status. 0 means [DefaultReconcileTimeout].
+	// ReconcileTimeout is the longest a reconcile may take, including the write of
+	// its status, of every kind that has no budget of its own. 0 means
+	// [DefaultReconcileTimeout].
 	ReconcileTimeout time.Duration
 	// StatusReserve is the part of ReconcileTimeout kept for the status write.
 	// 0 means a quarter of it, at most 5 s.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,6 +25,7 @@ const (
 	handshakeTime  = 5 * time.Second
 	continueTime   = time.Second
 	idleTime       = 90 * time.Second
+	maxIdle        = 64 // connections to all hosts together
 	maxHeaderBytes = 64 << 10
 	pingAfter      = 15 * time.Second // without a sign of an HTTP/2 peer
 	pingTime       = 5 * time.Second  // after which it is gone
@@ -38,7 +38,9 @@ const Announcement = "X-Envoy-Expected-Rq-Timeout-Ms"
 // ErrTooLarge is why an answer was not taken.
 var ErrTooLarge = errors.New("the answer is larger than allowed")
 
-// HTTP returns a client that calls as s says. Requests that are idempotent by
+// HTTP returns a client that calls as s says, and only what s says may be called; what
+// may not fails with [ErrNotAllowed]. Redirects are not followed unless s allows them.
+// Requests that are idempotent by
 // their method, or have an Idempotency-Key, and whose body can be sent again
 // (http.NewRequest sees to that for what is in memory) are repeated after a
 // broken connection, an attempt that took too long, and the answers 429, 502,
@@ -58,7 +60,10 @@ func HTTP(s Settings) (*http.Client, error) {
 	if network == nil {
 		network = s.wire()
 	}
-	return &http.Client{Transport: &transport{Settings: s, network: network, traced: otelhttp.NewTransport(network)}}, nil
+	return &http.Client{
+		Transport:     &transport{Settings: s, network: network, traced: otelhttp.NewTransport(network)},
+		CheckRedirect: s.redirect,
+	}, nil
 }
 
 // wire returns the transport that makes the connections.
@@ -68,13 +73,14 @@ func (s *Settings) wire() *http.Transport {
 	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTime}).DialContext,
+		DialContext:            s.dialer().DialContext,
 		TLSClientConfig:        s.TLS.Clone(),
 		TLSHandshakeTimeout:    handshakeTime,
 		ResponseHeaderTimeout:  s.Call.Attempt,
 		ExpectContinueTimeout:  continueTime,
 		IdleConnTimeout:        idleTime,
 		MaxConnsPerHost:        s.Connections,
+		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    s.Connections,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		Protocols:              protocols,
@@ -97,6 +103,10 @@ func (t *transport) CloseIdleConnections() {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if host := request.URL.Hostname(); !t.calls(host) {
+		closeBody(request)
+		return nil, named(t.Call.Name, fmt.Errorf("%w: %s is not in Settings.Hosts", ErrNotAllowed, host))
+	}
 	ctx, leave, err := t.join(request)
 	if err != nil {
 		closeBody(request)
@@ -109,6 +119,9 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 
 	c := &call{transport: t, request: request, deadline: deadline}
 	err = t.attempts(repeatable(request)).Do(ctx, c.attempt)
+	if !c.tried {
+		closeBody(request)
+	}
 	if err != nil && (c.response == nil || ctx.Err() != nil) {
 		return nil, err
 	}

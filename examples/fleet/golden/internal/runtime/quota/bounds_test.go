@@ -54,9 +54,11 @@ func TestWhichTemplateCounts(t *testing.T) {
 	}
 }
 
-// shelf is a cache with the own quota of a tenant, which may be nil, and templates.
+// shelf is a cache with a namespace, the own quota of a tenant, which may be nil, and
+// templates.
 type shelf struct {
 	client.Reader
+	namespace *metav1.PartialObjectMetadata
 	own       *TenantQuota
 	templates []Template
 	read      func() // called when the own quota has been read, if it is not nil
@@ -64,6 +66,10 @@ type shelf struct {
 
 // Get implements client.Reader.
 func (s *shelf) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+	if namespace, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		s.namespace.DeepCopyInto(namespace)
+		return nil
+	}
 	own := s.own
 	if s.read != nil {
 		s.read()

@@ -20,6 +20,7 @@ import (
 
 	"example.com/fleet/internal/runtime/cause"
 	"example.com/fleet/internal/runtime/chain"
+	"example.com/fleet/internal/runtime/reconciler"
 	"example.com/fleet/internal/runtime/requeue"
 	"example.com/fleet/internal/runtime/tenant"
 )
@@ -31,6 +32,7 @@ type keeper struct {
 	name     string      // of the v1.ResourceQuotas, and of their field manager
 	quotas   cache.Cache // of them alone
 	client   client.Client
+	live     client.Reader // of what is stored
 	recorder recorder.EventRecorder
 }
 
@@ -60,9 +62,17 @@ func (k *keeper) ReconcileKind(ctx context.Context, own *TenantQuota) error {
 		return requeue.Pending(patience, ReasonNoTenant, t.absent)
 	case len(missing) > 0:
 		return requeue.Pending(patience, ReasonNotCounted,
-			"the API server's quota controller has not counted "+strings.Join(missing, ", ")+" yet; a resource that is there cannot be created until it has")
+			"the API server's quota controller has not counted "+strings.Join(missing, ", ")+" yet")
+	case len(t.hard) > 0 && !ready(own):
+		return k.seen(ctx, own.Name, t.stored)
 	}
 	return nil
+}
+
+// ready tells whether the bounds of a tenant are said to be in force.
+func ready(own *TenantQuota) bool {
+	c := apimeta.FindStatusCondition(own.Status.Conditions, reconciler.ConditionReady)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == own.Generation
 }
 
 // ObserveKind implements reconciler.Observer: limits hold also where this replica does
@@ -161,15 +171,7 @@ func (k *keeper) stored(ctx context.Context, namespace string) (*corev1.Resource
 	if only := k.tenants.Only(); only != nil && !slices.Contains(only, namespace) {
 		return nil, nil // rights may not reach there
 	}
-	quota := &corev1.ResourceQuota{}
-	err := k.quotas.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.name}, quota)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("resource quota: %w", err)
-	}
-	return quota, nil
+	return find(ctx, k.quotas, namespace, k.name)
 }
 
 // report puts what was found into the status, and tells of a change of what is left.

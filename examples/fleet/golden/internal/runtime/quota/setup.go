@@ -38,7 +38,7 @@ func Setup(rt *manager.Runtime, tenants *tenant.Set, group string) error {
 	}
 	k := &keeper{
 		rules: rules{cache: rt.GetClient(), tenants: tenants}, name: Name(group), quotas: stored,
-		client: rt.GetClient(), recorder: rt.GetEventRecorder(tenantQuotas),
+		client: rt.GetClient(), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(tenantQuotas),
 	}
 	tenants.Expect(k.expect)
 	if err := setUpTenantQuotas(rt, k); err != nil {
@@ -49,6 +49,10 @@ func Setup(rt *manager.Runtime, tenants *tenant.Set, group string) error {
 
 // Name is the name of the v1.ResourceQuota that is kept in a tenant's namespace.
 func Name(group string) string { return tenant.BoundsPrefix + group }
+
+// probeSuffix ends the name of the one that is asked for, and never made, to see whether
+// the first is enforced.
+const probeSuffix = ".probe"
 
 func setUpTenantQuotas(rt *manager.Runtime, k *keeper) error {
 	loop, err := reconciler.New(rt, reconciler.Kind[*TenantQuota]{

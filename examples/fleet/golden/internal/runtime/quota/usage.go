@@ -23,6 +23,7 @@ const (
 	ReasonQuotaReached  = "QuotaReached"  // there are as many as there may be
 	ReasonQuotaExceeded = "QuotaExceeded" // there are more: the quota was lowered
 	ReasonNotCounted    = "NotCounted"    // the API server's quota controller has not counted yet
+	ReasonNotEnforced   = "NotEnforced"   // admission has not been seen to refuse what is over the quota
 	ReasonNoTenant      = "NoTenant"      // there is no such namespace, or it is no tenant
 )
 

@@ -49,23 +49,6 @@ func TestTheConditionHasTheNumbers(t *testing.T) {
 	}
 }
 
-func TestAResourceQuotaThatHasToBeWritten(t *testing.T) {
-	want := Bounds{Objects: map[string]int64{"a.x": 2}}.hard()
-	for name, test := range map[string]struct {
-		hard map[string]string
-		want bool
-	}{
-		"as it must be": {map[string]string{"a.x": "2"}, true},
-		"another count": {map[string]string{"a.x": "3"}, false},
-		"another name":  {map[string]string{"b.x": "2"}, false},
-		"an older one":  {map[string]string{"a.x": "2", "b.x": "2"}, false},
-	} {
-		if got := holds(counted(test.hard, nil), want); got != test.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-}
-
 // metricsOf returns how many series there are.
 func metricsOf(g *gauges) int {
 	to := make(chan prometheus.Metric, 5*maxTenants)

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -15,37 +14,6 @@ import (
 	"example.com/fleet/internal/runtime/cause"
 	"example.com/fleet/internal/runtime/runtimetest"
 )
-
-func TestRelevantUpdates(t *testing.T) {
-	was := metav1.ObjectMeta{UID: "a", Generation: 1, ResourceVersion: "1", Labels: map[string]string{"a": "b"}}
-	tests := map[string]struct {
-		change func(*metav1.ObjectMeta)
-		want   bool
-	}{
-		"resync":         {func(m *metav1.ObjectMeta) { m.ResourceVersion = "1" }, true},
-		"status only":    {func(*metav1.ObjectMeta) {}, false},
-		"managed fields": {func(m *metav1.ObjectMeta) { m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}} }, false},
-		"finalizers":     {func(m *metav1.ObjectMeta) { m.Finalizers = []string{"a/x"} }, false},
-		"generation":     {func(m *metav1.ObjectMeta) { m.Generation++ }, true},
-		"label":          {func(m *metav1.ObjectMeta) { m.Labels = map[string]string{"a": "c"} }, true},
-		"annotation":     {func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": "b"} }, true},
-		"deletion":       {func(m *metav1.ObjectMeta) { m.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
-		"replacement":    {func(m *metav1.ObjectMeta) { m.UID = "b" }, true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			is := *was.DeepCopy()
-			is.ResourceVersion = "2"
-			test.change(&is)
-			got := relevant(event.UpdateEvent{
-				ObjectOld: &metav1.PartialObjectMetadata{ObjectMeta: was}, ObjectNew: &metav1.PartialObjectMetadata{ObjectMeta: is},
-			})
-			if got != test.want {
-				t.Errorf("relevant = %t", got)
-			}
-		})
-	}
-}
 
 // A periodic object that fails for long must not wait a quarter of an hour for
 // what is due every period.

@@ -342,6 +342,29 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// The pass has written the object by another pointer than the one it goes on with.
+func TestWritingOverWhatThePassHasWritten(t *testing.T) {
+	s := &runtimetest.Server{}
+	s.Put(`{"status":{"phase":"Old","serial":1,"parts":[{"name":"a"}]}}`)
+	before := s.Widget()
+	after := before.DeepCopy()
+	after.Status.Phase = "Mine"
+	s.Edit(func(stored map[string]any) map[string]any {
+		stored["status"].(map[string]any)["serial"] = json.Number("7")
+		return stored
+	})
+	gets := s.Gets()
+	if written, err := writer(s).WriteOver(t.Context(), before, s.Widget(), after); !written || err != nil {
+		t.Fatalf("written %t, error %v", written, err)
+	}
+	if s.Gets() != gets || len(s.Patches()) != 1 {
+		t.Errorf("%d reads and %d writes, want none and 1", s.Gets()-gets, len(s.Patches()))
+	}
+	if got := s.Widget().Status; got.Phase != "Mine" || got.Serial != 7 {
+		t.Errorf("stored status %+v", got)
+	}
+}
+
 func TestWriteCannotEncode(t *testing.T) {
 	s := &runtimetest.Server{}
 	s.Put(`{}`)

@@ -18,6 +18,8 @@ type line struct {
 	order  []string             // who waits, first come, first served
 	waits  map[string]time.Time // the same, since when
 	called []string             // who has a place, and was put into the work queue
+	place  int                  // of the sandbox in the ring, or outside
+	turn   uint64               // since when it is there
 	timer  *time.Timer          // set while it is the rate that lets nobody in
 }
 
@@ -88,11 +90,12 @@ func (b *sandbox) rejoin(name string) {
 
 func (b *sandbox) open() {
 	if b.line == nil {
-		b.line = &line{waits: map[string]time.Time{}}
+		b.line = &line{waits: map[string]time.Time{}, place: outside}
 	}
 }
 
-// call has the first of the line, for whom there is a place, enqueued.
+// call has the first of the line, for whom there is a place, enqueued. Those behind it
+// wait behind the other tenants that have as many places.
 func (b *sandbox) call() {
 	name := b.line.order[0]
 	b.line.order = b.line.order[1:]
@@ -100,15 +103,12 @@ func (b *sandbox) call() {
 	delete(b.line.waits, name)
 	b.line.called = append(b.line.called, name)
 	b.kind.enqueue(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: b.tenant.name, Name: name}})
-}
-
-// queueUp puts the sandbox into the ring of those that need places.
-func (b *sandbox) queueUp() {
-	if b.inRing || b.line.empty() {
+	if b.line.empty() {
+		b.quit()
 		return
 	}
-	b.inRing = true
-	b.kind.ring = append(b.kind.ring, b)
+	b.takeTurn()
+	b.settle()
 }
 
 // resume asks for places again after a while.
@@ -136,6 +136,7 @@ func (b *sandbox) dismiss(why *cause.Cause) {
 	for _, since := range b.line.waits {
 		b.kind.waits.Record(since, cause.Judged(why))
 	}
+	b.quit()
 	b.release(len(b.line.called))
 	b.line.stop()
 	b.line = nil

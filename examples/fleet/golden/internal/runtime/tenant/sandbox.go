@@ -23,7 +23,6 @@ type sandbox struct {
 	line   *line         // nil if nobody waits
 	rate   *rate.Limiter // nil without a limit
 	holds  int           // places: of what is under way, and of what was called
-	inRing bool
 }
 
 // verdict is whether there is room for one more.
@@ -60,6 +59,7 @@ func (b *sandbox) hold() verdict {
 func (b *sandbox) release(n int) {
 	b.holds -= n
 	b.kind.busy -= n
+	b.settle()
 }
 
 // take takes the place of an object that was called, or that nobody waits before.

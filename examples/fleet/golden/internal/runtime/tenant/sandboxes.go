@@ -4,7 +4,6 @@ package tenant
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,7 +34,8 @@ type Sandboxes struct {
 	kind    Kind
 	enqueue func(reconcile.Request) // nil until the controller's queue is known
 	busy    int                     // places that are held in all sandboxes
-	ring    []*sandbox              // that wait for a share of the workers, in turn
+	ring    ring                    // of those that wait for a share of the workers
+	turns   uint64                  // that have been given out in it
 	arrived []string                // tenants whose objects are to be enqueued
 	news    chan struct{}           // tells of them
 
@@ -149,30 +149,4 @@ func (k *Sandboxes) of(t *tenant) *sandbox {
 	}
 	t.boxes = &sandbox{kind: k, tenant: t, next: t.boxes, rate: paced(nil, t.quota.Rate)}
 	return t.boxes
-}
-
-// advance calls those that wait as far as there is room, in turn. A sandbox that
-// is at a limit of its own leaves the ring until that changes.
-func (k *Sandboxes) advance() {
-	if k.enqueue == nil {
-		return
-	}
-	for passed := 0; passed < len(k.ring); {
-		b := k.ring[0]
-		k.ring = slices.Delete(k.ring, 0, 1)
-		b.inRing = false
-		if b.line.empty() {
-			continue
-		}
-		switch b.hold() {
-		case held:
-			b.call()
-			b.queueUp()
-			passed = 0
-		case noShare:
-			b.queueUp()
-			passed++
-		case atLimit, tooFast: // its leave, or its timer, goes on
-		}
-	}
 }

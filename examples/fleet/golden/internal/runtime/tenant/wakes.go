@@ -77,7 +77,7 @@ func (k *Sandboxes) welcome(ctx context.Context, queue backlog.Queue) {
 		k.arrived = nil
 		k.set.mu.Unlock()
 		for _, name := range arrived {
-			backlog.Enqueue(ctx, queue, k.kind.Cache, k.kind.List, client.InNamespace(name))
+			backlog.Enqueue(ctx, queue, k.kind.Cache, k.kind.List, nil, client.InNamespace(name))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
@@ -265,15 +266,23 @@ func TestThePropagatorIsTheEnvironments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, call := observe.For(observe.External, "bank").Begin(t.Context())
+		member, err := baggage.NewMember("user", "somebody")
+		if err != nil {
+			t.Fatal(err)
+		}
+		carried, err := baggage.New(member)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, call := observe.For(observe.External, "bank").Begin(baggage.ContextWithBaggage(t.Context(), carried))
 		carrier := propagation.MapCarrier{}
 		otel.GetTextMapPropagator().Inject(ctx, carrier)
 		call.End(cause.Judged(nil))
 		if err := stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if carrier[header] == "" {
-			t.Errorf("with OTEL_PROPAGATORS %q %s is not among %v", propagators, header, carrier)
+		if carrier[header] == "" || carrier["baggage"] != "" {
+			t.Errorf("with OTEL_PROPAGATORS %q, %s, and no baggage, is not what is in %v", propagators, header, carrier)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*Beacon], sources ...s
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&signalsv1alpha1.BeaconList{}))...)
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&signalsv1alpha1.BeaconList{}, loop.Rests))...)
 }
 
 // describe tells the runtime what it must know of the kind.

@@ -8,9 +8,7 @@ package apicalls
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -21,6 +19,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"example.com/minimal/internal/runtime/apipath"
 	"example.com/minimal/internal/runtime/cause"
 	"example.com/minimal/internal/runtime/fence"
 	"example.com/minimal/internal/runtime/observe"
@@ -32,12 +31,12 @@ func Config(cfg *rest.Config) (*rest.Config, error) {
 	if cfg == nil {
 		return nil, errors.New("no config of the API server")
 	}
-	host, err := url.Parse(cfg.Host)
+	root, err := apipath.Root(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("host of the API server: %w", err)
+		return nil, err
 	}
 	observed := rest.CopyConfig(cfg)
-	observed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &transport{next: next, root: host.Path} })
+	observed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &transport{next: next, root: root} })
 	return observed, nil
 }
 

@@ -3,7 +3,22 @@
 // Package apipath reads the paths of requests to the Kubernetes API.
 package apipath
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/client-go/rest"
+)
+
+// Root returns the path under which the API server of cfg is served. Its host may be a URL
+// or a host and a port.
+func Root(cfg *rest.Config) (string, error) {
+	server, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return "", fmt.Errorf("host of the API server: %w", err)
+	}
+	return server.Path, nil
+}
 
 // Info is what a path names. The zero Info is a path that is not of an object, such as
 // those of discovery.

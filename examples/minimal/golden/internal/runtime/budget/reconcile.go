@@ -41,9 +41,14 @@ func (r Reconcile) Begin(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, r.Work(), cause.ReconcileDeadline)
 }
 
+// leastReserve is the part of the reserve that is left to work which has used up the
+// total: 1 in so many.
+const leastReserve = 5
+
 // BeginStatus returns the context for writing the status of work that ran
 // under ctx. It has ctx's values but not its end: it lasts for the reserve from
-// now, and ends with cause.StatusDeadline. It is refused, and ends early, where
+// now, less what the work took beyond its share, and ends with cause.StatusDeadline.
+// A fifth of the reserve is there in any case. It is refused, and ends early, where
 // the end of ctx or a fence forbids all writing; the error is then what forbids
 // it. The returned function releases the context.
 func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.CancelFunc, error) {
@@ -61,7 +66,11 @@ func (r Reconcile) BeginStatus(ctx context.Context) (context.Context, context.Ca
 		previous := release
 		release = func() { stop(); previous() }
 	}
-	status, releaseTimer := context.WithTimeoutCause(detached, r.Reserve, cause.StatusDeadline)
+	left := r.Reserve
+	if due, ok := ctx.Deadline(); ok {
+		left = max(min(left, time.Until(due)+r.Reserve), r.Reserve/leastReserve)
+	}
+	status, releaseTimer := context.WithTimeoutCause(detached, left, cause.StatusDeadline)
 	return status, func() { releaseTimer(); release() }, nil
 }
 

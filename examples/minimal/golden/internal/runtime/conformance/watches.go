@@ -42,6 +42,10 @@ func TestWatches[T client.Object](t *testing.T, config *rest.Config, s Subject[T
 	for _, resource := range resources {
 		Serve(t, config, resource)
 	}
+	eachLag(t, config, func(t *testing.T, late *rest.Config) { testWatches(t, late, s, resources) })
+}
+
+func testWatches[T client.Object](t *testing.T, config *rest.Config, s Subject[T], resources []schema.GroupVersionResource) {
 	n := &Network{}
 	b := newBench(t, config, s)
 	b.config = n.Through(config)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,9 +69,10 @@ func Register(s *Server, rt Runtime, r Resource) error {
 	if !r.Namespaced {
 		routes = routes[:len(routes)-1]
 	}
-	for _, route := range routes {
+	for _, r := range routes {
+		_, path, _ := strings.Cut(r.pattern, " ")
 		// They are described together, by Document.
-		if err := s.handle(route.pattern, "", Answer(route.answer)); err != nil {
+		if err := s.handle(r.pattern, "", route{path: path}, Answer(r.answer)); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,17 +46,18 @@ type Server struct {
 	settings Settings
 	options  Options
 	mux      *http.ServeMux
+	origins  http.CrossOriginProtection
 	http     httpx.Server
 
 	mu       sync.Mutex
 	document document
-	used     bool
+	routes   map[string]route // by their patterns
 	addr     string
 }
 
 // New returns a server with completed settings.
 func New(s Settings, o Options) *Server {
-	server := &Server{settings: s, options: o, mux: http.NewServeMux()}
+	server := &Server{settings: s, options: o, mux: http.NewServeMux(), routes: map[string]route{}}
 	server.http = httpx.Server{
 		Name:        "http api",
 		Handler:     server.handler(),
@@ -85,17 +85,39 @@ func (s *Server) handler() http.Handler {
 		},
 		MaxBody: s.settings.MaxBody,
 		Fail:    fail,
-	}, "http api")
+	}, "http api", s.tracing()...)
 }
 
+// admit says who may ask what. It decides by the pattern that the mux will find.
 func (s *Server) admit(r *http.Request) *httpx.Failure {
+	if err := clean(r.URL); err != nil {
+		return badRequest(err)
+	}
+	if err := s.origins.Check(r); err != nil {
+		return &httpx.Failure{Code: http.StatusForbidden, Err: err}
+	}
+	_, pattern := s.mux.Handler(r)
+	found := s.found(pattern)
 	switch {
-	case r.URL.Path == HealthPath, r.URL.Path == DocumentPath, s.settings.Insecure:
+	case pattern == "GET "+HealthPath, pattern == "GET "+DocumentPath:
+		return nil
+	case found.own && discoverable(r.URL.Path) != "":
+		return &httpx.Failure{Code: http.StatusNotFound, Err: errors.New("no such path")}
+	case s.settings.Insecure:
 		return nil
 	case s.options.Admit == nil:
 		return httpx.Unavailable(errors.New("nobody says who may ask"))
+	case found.access != nil:
+		r = found.access.needing(r, found.path)
 	}
 	return s.options.Admit(r)
+}
+
+// found is the route with that pattern, the zero one if there is none.
+func (s *Server) found(pattern string) route {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routes[pattern]
 }
 
 func fail(w http.ResponseWriter, r *http.Request, f *httpx.Failure) {
@@ -107,34 +129,47 @@ func fail(w http.ResponseWriter, r *http.Request, f *httpx.Failure) {
 
 // Handle has handler answer what matches pattern, a method and a path as for
 // http.ServeMux. The description is an OpenAPI operation in JSON, empty for a
-// route that is not described. Paths that RBAC opens to every account by default
-// are refused.
+// route that is not described. Callers need the right to the path, as a non-resource
+// URL: use [Server.HandleObject] where the path names an object. Paths that RBAC opens to
+// every account by default are refused.
 func (s *Server) Handle(pattern, description string, handler http.Handler) error {
-	_, path, _ := strings.Cut(pattern, " ")
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if discovered[first] {
-		return fmt.Errorf("http api: %s: system:discovery lets every account get paths below /%s", pattern, first)
-	}
-	return s.handle(pattern, description, handler)
+	return s.handleOwn(pattern, description, nil, handler)
 }
 
-// discovered are the first parts of paths that RBAC's default roles are about.
-var discovered = map[string]bool{"api": true, "apis": true, "openapi": true, "version": true, "healthz": true, "livez": true, "readyz": true}
+// HandleObject is Handle for a route about an object: callers need the right to that
+// object, named by the wildcards {namespace} and {name} of the pattern, and none to the
+// path.
+func (s *Server) HandleObject(pattern, description string, needs Access, handler http.Handler) error {
+	if needs.Verb == "" || needs.Resource == "" {
+		return fmt.Errorf("http api: %s: the right that it needs has no verb or no resource", pattern)
+	}
+	return s.handleOwn(pattern, description, &needs, handler)
+}
 
-func (s *Server) handle(pattern, description string, handler http.Handler) error {
+func (s *Server) handleOwn(pattern, description string, needs *Access, handler http.Handler) error {
+	path, err := pathOf(pattern)
+	if err != nil {
+		return fmt.Errorf("http api: %s: %w", pattern, err)
+	}
+	if first := discoverable(path); first != "" {
+		return fmt.Errorf("http api: %s: system:discovery lets every account get paths below /%s", pattern, first)
+	}
+	return s.handle(pattern, description, route{path: path, own: true, access: needs}, handler)
+}
+
+func (s *Server) handle(pattern, description string, what route, handler http.Handler) error {
 	if err := s.document.add(pattern, description); err != nil {
 		return fmt.Errorf("http api: %s: %w", pattern, err)
 	}
-	_, route, _ := strings.Cut(pattern, " ")
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		span := trace.SpanFromContext(r.Context())
 		span.SetName(pattern)
-		span.SetAttributes(attribute.String("http.route", route))
+		span.SetAttributes(attribute.String("http.route", what.path))
 		handler.ServeHTTP(w, r)
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used = true
+	s.routes[pattern] = what
 	return nil
 }
 
@@ -163,7 +198,7 @@ func (s *Server) Leave() { s.http.Leave() }
 // nothing is registered or there is no address it returns at once.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
-	used := s.used
+	used := len(s.routes) > 0
 	s.mu.Unlock()
 	if !used || !s.settings.Serves() {
 		log.FromContext(ctx).Info("The HTTP API is not served", "routes", used, "address", s.settings.BindAddress)

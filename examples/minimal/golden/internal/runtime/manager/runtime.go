@@ -20,6 +20,7 @@ import (
 	"example.com/minimal/internal/runtime/apicalls"
 	"example.com/minimal/internal/runtime/budget"
 	"example.com/minimal/internal/runtime/cause"
+	"example.com/minimal/internal/runtime/freshness"
 	"example.com/minimal/internal/runtime/httpapi"
 	"example.com/minimal/internal/runtime/leader"
 	"example.com/minimal/internal/runtime/tracing"
@@ -53,7 +54,7 @@ type process struct {
 	http     *httpapi.Server
 	healthz  checks
 	readyz   checks
-	up       chan struct{}   // closed when the caches are filled
+	startup  *startup        // over when the caches are filled
 	stopping context.Context // ends when the process is asked to stop
 	endStop  context.CancelCauseFunc
 	cut      context.CancelCauseFunc // forbids all writing
@@ -71,7 +72,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	r := &Runtime{process: &process{settings: settings, webhooks: admission.NewServer(settings.Webhook), up: make(chan struct{})}}
+	r := &Runtime{process: &process{settings: settings, webhooks: admission.NewServer(settings.Webhook), startup: newStartup()}}
 	if settings.LeaderElection {
 		if r.election, err = leader.New(ctx, cfg, settings.Leader); err != nil {
 			return nil, err
@@ -101,7 +102,10 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 	if options.LeaderElection {
 		return nil, errors.New("manager: controller-runtime's leader election ends the process; use Settings.LeaderElection")
 	}
-	options.NewCache = bounded(options.NewCache)
+	options.NewCache = r.startup.naming(options.NewCache)
+	knowledge := &freshness.Keep{}
+	options.NewCache = bounded(knowledge.Cache(options.NewCache))
+	options.NewClient = knowledge.Client(options.NewClient)
 	probed := options
 	options.HealthProbeBindAddress = off // probes are served here
 	if r.Manager, err = ctrl.NewManager(cfg, options); err != nil {
@@ -114,7 +118,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Runtime, error) {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
 	r.OnStop(func(error) { r.webhooks.Leave(); r.http.Leave() })
-	return r, r.Add(started(r.up))
+	return r, r.Add(started(r.startup.part()))
 }
 
 // addHTTP adds the HTTP API.
@@ -122,7 +126,7 @@ func (r *Runtime) addHTTP() error {
 	options := httpapi.Options{Modes: r.election.HTTP}
 	if s := r.settings.HTTP; s.Serves() && !s.Insecure {
 		var err error
-		if options.Admit, err = httpapi.Reviews(r.GetConfig(), r.GetHTTPClient()); err != nil {
+		if options.Admit, err = httpapi.Reviews(r.GetConfig(), r.GetHTTPClient(), s.TokenAudiences()...); err != nil {
 			return err
 		}
 	}
@@ -147,9 +151,9 @@ func (r *Runtime) Settings() Settings { return r.settings }
 func (r *Runtime) Election() *leader.Election { return r.election }
 
 // Gains returns a source that enqueues every object of list's kind each time
-// this process becomes the leader.
-func (r *Runtime) Gains(list client.ObjectList) source.Source {
-	return r.election.Gains(r.GetClient(), list)
+// this process becomes the leader, but those that one of except reports to need nothing.
+func (r *Runtime) Gains(list client.ObjectList, except ...func(client.Object) bool) source.Source {
+	return r.election.Gains(r.GetClient(), list, except...)
 }
 
 // Elected is closed when this process first leads: at once without leader
@@ -272,7 +276,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	var candidacy sync.WaitGroup
 	candidacy.Go(func() {
 		select {
-		case <-r.up:
+		case <-r.startup.done:
 			r.election.Run(logr.NewContext(electing, r.GetLogger()))
 		case <-electing.Done():
 		}
@@ -293,12 +297,12 @@ func (r *Runtime) ended(err error) error {
 }
 
 // started is a runnable that tells when the manager has got as far as starting
-// what needs filled caches.
-type started chan struct{}
+// what needs filled caches: those of informers that were asked for before.
+type started func()
 
 // Start implements manager.Runnable.
 func (s started) Start(context.Context) error {
-	close(s)
+	s()
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 	Observe    = "observe"     // the controller, while another replica leads
 	External   = "call"        // the name of the budget.Operation
 	Write      = "write"       // the resource and its group
+	Freshness  = "freshness"   // the kind and its group: a read that waits for its cache
 	Admission  = "admission"   // the path of the webhook
 	Conversion = "conversion"  // the path of the webhook
 	Watch      = "watch"       // the resource and its group

@@ -27,24 +27,27 @@ import (
 )
 
 func TestStatusIsWrittenInItsReserve(t *testing.T) {
-	for name, work := range map[string]func(context.Context, *widget) error{
-		"after a timeout": func(ctx context.Context, w *widget) error { w.Status.Serial = 7; return hang(ctx, w) },
-		"after an overrun": func(_ context.Context, w *widget) error {
-			w.Status.Serial = 7
-			time.Sleep(time.Hour)
-			return nil
-		},
+	late := func(d time.Duration) func(context.Context, *widget) error {
+		return func(_ context.Context, w *widget) error { w.Status.Serial = 7; time.Sleep(d); return nil }
+	}
+	for name, test := range map[string]struct {
+		work func(context.Context, *widget) error
+		left time.Duration
+	}{
+		"after a timeout":         {func(ctx context.Context, w *widget) error { w.Status.Serial = 7; return hang(ctx, w) }, limit.Reserve},
+		"after an overrun":        {late(limit.Work() + 3*time.Second), limit.Reserve - 3*time.Second},
+		"after the total is gone": {late(time.Hour), limit.Reserve / 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := start(t, `{}`)
 				p.BeforePatch = func(ctx context.Context, _ patch) error {
-					if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != limit.Reserve {
+					if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != test.left {
 						t.Errorf("status write has a deadline: %t, in %s", ok, time.Until(deadline))
 					}
 					return nil
 				}
-				_, f := build(t, p, user(work))
+				_, f := build(t, p, user(test.work))
 				if _, err := f.Reconcile(t.Context(), request); !errors.Is(err, cause.ReconcileDeadline) {
 					t.Errorf("error %v", err)
 				}

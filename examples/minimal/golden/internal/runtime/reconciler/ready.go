@@ -9,16 +9,22 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/minimal/internal/runtime/cause"
 	"example.com/minimal/internal/runtime/chain"
 	"example.com/minimal/internal/runtime/requeue"
 )
 
-// ConditionReady is the type of the condition that this package keeps.
-const ConditionReady = "Ready"
+// The types of the conditions that this package keeps. Reconciling and Stalled are
+// there only while they are true, as kstatus and the tools built on it expect.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling" // work on the object is under way, or will go on by itself
+	ConditionStalled     = "Stalled"     // nothing will happen before the object changes
+)
 
 // Reasons of the Ready condition and of events, beside those that a cause or
 // the user's error brings (see cause.Cause.Reason and requeue.Because).
@@ -31,6 +37,8 @@ const (
 	ReasonPanicked        = "Panicked"        // it panicked
 	ReasonCanceled        = "Canceled"        // the controller was stopped
 	ReasonOrphaned        = "Orphaned"        // the object has a finalizer that nobody handles
+	ReasonConflict        = "Conflict"        // every attempt met a newer version of the object
+	ReasonStatusRefused   = "StatusRefused"   // the API server does not accept the status
 )
 
 // PanicError is a panic of the user's code. It does not unwrap to its value: an
@@ -52,6 +60,8 @@ type verdict struct {
 	ready   metav1.ConditionStatus
 	reason  string
 	message string
+	// course says what becomes of the object next.
+	course course
 	// observed tells that the pass dealt with the object's generation.
 	observed bool
 	// event tells that a change of the condition is worth an event.
@@ -60,58 +70,103 @@ type verdict struct {
 	err error
 }
 
+// course is what becomes of an object next.
+type course int
+
+const (
+	unsaid  course = iota // as was said before
+	settled               // nothing, until something changes
+	moving                // another pass comes by itself
+	stuck                 // nothing, and that is a failure
+)
+
+// patientConflicts is how many passes of an object in a row may end in a conflict
+// before that is a failure: one is gone on the next pass, as that reads what is stored.
+const patientConflicts = 5
+
 // judge turns the end of the user's code, under ctx, into a verdict. The
 // fallback is the reason for failures that bring none of their own.
-func judge(ctx context.Context, err error, fallback string) verdict {
+func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
+	v, conflict := judge(ctx, err, fallback, obj)
+	key := client.ObjectKeyFromObject(obj)
+	if l.memories.conflict(key, conflict) > patientConflicts {
+		return failed(err, ReasonConflict)
+	}
+	return v
+}
+
+// judge is the verdict without a memory. It reports whether the end was a conflict
+// about obj, which is routine.
+func judge(ctx context.Context, err error, fallback string, obj client.Object) (_ verdict, conflict bool) {
 	if _, ok := errors.AsType[*PanicError](err); ok {
-		return failed(err, ReasonPanicked)
+		return failed(err, ReasonPanicked), false
 	}
 	o := cause.Classify(ctx, err)
 	switch {
 	case o.OK():
-		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true}
+		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, course: settled, observed: true, event: true}, false
 	case o.Ended && o.Interrupted():
-		return interrupted(o)
+		return interrupted(o), false
 	case o.Ended:
-		return failed(o.Err, reasonOf(o, fallback))
-	case o.Name == cause.NameConflict:
-		// Somebody else wrote at the same time: routine, and gone on the next try.
-		return verdict{err: err}
+		return failed(o.Err, reasonOf(o, fallback)), false
 	}
 	if later, ok := requeue.AsLater(err); ok {
-		return postponed(later)
+		return postponed(later), false
 	}
 	if requeue.IsTerminal(err) {
-		return failed(err, reasonOf(o, ReasonTerminal))
+		v := failed(err, reasonOf(o, ReasonTerminal))
+		v.course = stuck
+		return v, false
 	}
-	return failed(err, reasonOf(o, fallback))
+	if _, given := requeue.Reason(err); !given && outdated(err, obj) {
+		// Somebody else wrote at the same time: gone on the next try.
+		return verdict{err: err}, true
+	}
+	return failed(err, reasonOf(o, fallback)), false
+}
+
+// outdated reports whether err is that obj was written by somebody else meanwhile,
+// and nothing beside it.
+func outdated(err error, obj client.Object) bool {
+	for err != nil {
+		status, ok := err.(*apierrors.StatusError)
+		if !ok {
+			err = errors.Unwrap(err) // nil for what was joined of several
+			continue
+		}
+		details := status.ErrStatus.Details
+		return apierrors.IsConflict(status) && !apierrors.HasStatusCause(status, metav1.CauseTypeFieldManagerConflict) &&
+			details != nil && details.Name == obj.GetName()
+	}
+	return false
 }
 
 func failed(err error, reason string) verdict {
 	return verdict{
 		ready: metav1.ConditionFalse, reason: reason, message: err.Error(),
-		observed: true, event: true, err: err,
+		course: moving, observed: true, event: true, err: err,
 	}
 }
 
 func postponed(later *requeue.Later) verdict {
-	v := verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, observed: true, event: true, err: later}
+	v := verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, course: settled, observed: true, event: true, err: later}
 	if later.Pending() {
-		v.ready, v.reason, v.message = metav1.ConditionFalse, later.Reason(), later.Message()
+		v.ready, v.reason, v.message, v.course = metav1.ConditionFalse, later.Reason(), later.Message(), moving
 	}
 	return v
 }
 
-// interrupted is the verdict on work ended by a decision. Whether the object
-// is ready is unknown then, except that a superseded pass says nothing, as the
-// next one follows at once.
+// interrupted is the verdict on work ended by a decision, which says nothing about the
+// object: what was ready is so still, and of a generation that was never looked at
+// nobody knows. A superseded pass has not even been interrupted for long, as the next
+// one follows at once.
 func interrupted(o cause.Outcome) verdict {
-	v := verdict{ready: metav1.ConditionUnknown, reason: ReasonCanceled, message: o.Err.Error(), err: chain.CutShort(o.Err)}
+	v := verdict{ready: metav1.ConditionUnknown, reason: ReasonCanceled, message: o.Err.Error(), course: moving, event: true, err: chain.CutShort(o.Err)}
 	if o.Cause != nil {
 		v.reason = o.Cause.Reason()
 	}
 	if errors.Is(o.Err, cause.Superseded) {
-		v.ready = ""
+		v.ready, v.course = "", unsaid
 	}
 	return v
 }
@@ -124,6 +179,26 @@ func reasonOf(o cause.Outcome, fallback string) string {
 	return fallback
 }
 
+// conditions returns the object's conditions, nil if the kind has none.
+func (l *Loop[T]) conditions(obj T) Conditions {
+	switch {
+	case l.kind.Conditions != nil:
+		return Standard(l.kind.Conditions(obj))
+	case l.kind.OwnConditions != nil:
+		return l.kind.OwnConditions(obj)
+	}
+	return nil
+}
+
+// ownedConditions are the types of the conditions that a controller keeps. Those of
+// the whole object are kept by the controller that keeps Ready.
+func ownedConditions(conditionType string) []string {
+	if conditionType == ConditionReady {
+		return []string{ConditionReady, ConditionReconciling, ConditionStalled}
+	}
+	return []string{conditionType}
+}
+
 // apply puts the verdict into the object's status. Without the status
 // subresource a status write makes a new generation, so that telling the
 // generation in the status would never come to an end.
@@ -133,13 +208,33 @@ func (l *Loop[T]) apply(v verdict, obj T, generation int64) {
 	} else if v.observed && l.kind.SetObservedGeneration != nil {
 		l.kind.SetObservedGeneration(obj, generation)
 	}
-	if v.ready == "" || l.kind.Conditions == nil {
+	conditions := l.conditions(obj)
+	if conditions == nil {
 		return
 	}
-	apimeta.SetStatusCondition(l.kind.Conditions(obj), metav1.Condition{
-		Type: ConditionReady, Status: v.ready, Reason: v.reason,
-		Message: truncate(v.message), ObservedGeneration: generation,
-	})
+	if v.ready != "" && (v.ready != metav1.ConditionUnknown || l.unobserved(conditions, generation)) {
+		conditions.Set(l.condition(l.kind.ConditionType, v.ready, v, generation))
+	}
+	if v.course == unsaid || len(l.owned) == 1 {
+		return
+	}
+	for name, course := range map[string]course{ConditionReconciling: moving, ConditionStalled: stuck} {
+		if v.course == course {
+			conditions.Set(l.condition(name, metav1.ConditionTrue, v, generation))
+		} else {
+			conditions.Remove(name)
+		}
+	}
+}
+
+func (l *Loop[T]) condition(name string, status metav1.ConditionStatus, v verdict, generation int64) metav1.Condition {
+	return metav1.Condition{Type: name, Status: status, Reason: v.reason, Message: truncate(v.message), ObservedGeneration: generation}
+}
+
+// unobserved reports whether no pass has come to an end yet about a generation.
+func (l *Loop[T]) unobserved(conditions Conditions, generation int64) bool {
+	last, ok := conditions.Find(l.kind.ConditionType)
+	return !ok || last.ObservedGeneration != 0 && last.ObservedGeneration != generation
 }
 
 // announce records an event if the verdict changes what the object said before.
@@ -147,16 +242,20 @@ func (l *Loop[T]) announce(v verdict, before T, action string) {
 	if !v.event || v.ready == "" {
 		return
 	}
-	if l.kind.Conditions != nil {
-		old := apimeta.FindStatusCondition(*l.kind.Conditions(before), ConditionReady)
-		if old != nil && old.Status == v.ready && old.Reason == v.reason {
+	if conditions := l.conditions(before); conditions != nil {
+		said, ok := conditions.Find(l.kind.ConditionType)
+		if v.ready == metav1.ConditionUnknown && len(l.owned) > 1 {
+			said, ok = conditions.Find(ConditionReconciling)
+			said.Status = metav1.ConditionUnknown
+		}
+		if ok && said.Status == v.ready && said.Reason == v.reason {
 			return
 		}
 	} else if v.ready == metav1.ConditionTrue {
 		return // without a condition every success would look like a change
 	}
 	kind := corev1.EventTypeWarning
-	if v.ready == metav1.ConditionTrue || isLater(v.err) {
+	if v.ready != metav1.ConditionFalse || isLater(v.err) {
 		kind = corev1.EventTypeNormal
 	}
 	l.recorder.Eventf(before, nil, kind, v.reason, action, "%s", truncate(v.message))

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	paymentsv1 "example.com/payment-sync/api/payments/v1"
+	"example.com/payment-sync/internal/provider"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
 	"example.com/payment-sync/internal/runtime/outbound"
@@ -22,9 +23,9 @@ import (
 	"example.com/payment-sync/internal/runtime/requeue"
 )
 
-// provider is how the provider is asked: a fault that passes is tried again
+// questions are how the provider is asked: a fault that passes is tried again
 // within the budget of a question, which ends before the reconcile does.
-var provider = outbound.Settings{
+var questions = outbound.Settings{
 	Call: budget.Operation{
 		Name:    "ask the provider",
 		Timeout: 5 * time.Second,
@@ -46,7 +47,7 @@ type Reconciler struct {
 
 // New makes the Reconciler when the operator starts.
 func New(*manager.Runtime) (*Reconciler, error) {
-	client, err := outbound.HTTP(provider)
+	client, err := provider.Client(questions)
 	if err != nil {
 		return nil, err
 	}

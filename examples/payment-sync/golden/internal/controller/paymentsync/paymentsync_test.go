@@ -29,7 +29,7 @@ func (p stub) RoundTrip(r *http.Request) (*http.Response, error) {
 // asking returns a Reconciler that asks s as it would ask the provider.
 func asking(t *testing.T, s stub) *Reconciler {
 	t.Helper()
-	settings := provider
+	settings := questions
 	settings.Transport = s
 	client, err := outbound.HTTP(settings)
 	if err != nil {

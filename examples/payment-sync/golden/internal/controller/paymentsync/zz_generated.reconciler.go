@@ -36,7 +36,7 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*PaymentSync], sources
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&paymentsv1.PaymentSyncList{}))...)
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&paymentsv1.PaymentSyncList{}, loop.Rests))...)
 }
 
 // describe tells the runtime what it must know of the kind.

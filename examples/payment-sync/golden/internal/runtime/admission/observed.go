@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
 
 	"example.com/payment-sync/internal/runtime/cause"
@@ -14,7 +15,8 @@ import (
 	"example.com/payment-sync/internal/runtime/observe"
 )
 
-// observed serves h and observes each request, in the trace that its caller is in.
+// observed serves h and observes each request, in the trace that its caller is in. What
+// the caller hands on beside the trace stays here.
 // It ends with the answer, also where that is given without what makes it.
 func observed(operation, path string, h *httpx.Handler) http.Handler {
 	o := observe.For(operation, path)
@@ -28,7 +30,7 @@ func observed(operation, path string, h *httpx.Handler) http.Handler {
 		fail(w, r, f)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx := baggage.ContextWithoutBaggage(otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
 		ctx, call := o.Begin(ctx)
 		outcome := observe.Panicked
 		defer func() { call.End(outcome) }()

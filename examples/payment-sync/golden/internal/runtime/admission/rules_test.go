@@ -68,6 +68,18 @@ func (r *rules) ValidateDelete(ctx context.Context, _ *widget) (Warnings, error)
 // review sends an operation on a widget to the handler at path.
 func review(t *testing.T, user any, path string, operation admissionv1.Operation, metadata string) (int, *admissionv1.AdmissionResponse, string) {
 	t.Helper()
+	object := sent(metadata, `"spec":{"size":1,"unknown":1}`)
+	return reviewChange(t, user, path, operation, object, object)
+}
+
+// sent is a widget as the API server sends it.
+func sent(metadata, fields string) string {
+	return fmt.Sprintf(`{"apiVersion":"test.ctxscaffold.dev/v1","kind":"Widget","metadata":{"name":"w"%s},%s}`, metadata, fields)
+}
+
+// reviewChange sends an operation that makes object of old.
+func reviewChange(t *testing.T, user any, path string, operation admissionv1.Operation, old, object string) (int, *admissionv1.AdmissionResponse, string) {
+	t.Helper()
 	s, err := Settings{}.Complete()
 	if err != nil {
 		t.Fatal(err)
@@ -76,10 +88,10 @@ func review(t *testing.T, user any, path string, operation admissionv1.Operation
 	if err := Register[*widget](process{server}, Paths{Default: "/default", Validate: "/validate"}, user); err != nil {
 		t.Fatal(err)
 	}
-	object := runtime.RawExtension{Raw: fmt.Appendf(nil, `{"apiVersion":"test.ctxscaffold.dev/v1","kind":"Widget","metadata":{"name":"w"%s},"spec":{"size":1,"unknown":1}}`, metadata)}
-	text, err := json.Marshal(admissionv1.AdmissionReview{
-		Request: &admissionv1.AdmissionRequest{UID: "1", Operation: operation, Object: object, OldObject: object},
-	})
+	text, err := json.Marshal(admissionv1.AdmissionReview{Request: &admissionv1.AdmissionRequest{
+		UID: "1", Operation: operation,
+		Object: runtime.RawExtension{Raw: []byte(object)}, OldObject: runtime.RawExtension{Raw: []byte(old)},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,16 +140,36 @@ func TestRulesThatAreNotThereAllow(t *testing.T) {
 	}
 }
 
-func TestWhatIsBeingDeletedIsLetGo(t *testing.T) {
-	user := &rules{err: errors.New("too big")}
-	deleting := `,"deletionTimestamp":"2030-01-01T00:00:00Z"`
-	for _, path := range []string{"/default", "/validate"} {
-		if code, answer, text := review(t, user, path, admissionv1.Update, deleting); code != http.StatusOK || !answer.Allowed || answer.Patch != nil {
-			t.Errorf("%s: %s", path, text)
+// Whoever may keep an object by a finalizer of their own could else delete it first
+// and change then what rules forbid.
+func TestOfWhatIsBeingDeletedOnlyMetadataAndStatusAreLetGo(t *testing.T) {
+	const (
+		deleting = `,"deletionTimestamp":"2030-01-01T00:00:00Z"`
+		held     = deleting + `,"finalizers":["test.ctxscaffold.dev/widget"]`
+		spec     = `"spec":{"size":1,"unknown":1}`
+	)
+	for _, test := range []struct {
+		what, old, object string
+		operation         admissionv1.Operation
+		asked             bool
+	}{
+		{"a finalizer is removed", sent(held, spec), sent(deleting, spec), admissionv1.Update, false},
+		{"the status changes", sent(held, spec), sent(held, spec+`,"status":{"phase":"Gone"}`), admissionv1.Update, false},
+		{"nothing changes", sent(held, spec), sent(held, spec), admissionv1.Update, false},
+		{"a field changes", sent(held, spec), sent(held, `"spec":{"size":2,"unknown":1}`), admissionv1.Update, true},
+		{"a field that the Go type does not know", sent(held, spec), sent(held, `"spec":{"size":1,"unknown":2}`), admissionv1.Update, true},
+		{"a field beside the spec", sent(held, spec), sent(held, spec+`,"data":{}`), admissionv1.Update, true},
+		{"the last finalizer goes with a change", sent(held, spec), sent(deleting, `"spec":{"size":2}`), admissionv1.Update, true},
+		{"it is not being deleted", sent("", spec), sent("", spec), admissionv1.Update, true},
+		{"a new object says that it is being deleted", sent(deleting, spec), sent(deleting, spec), admissionv1.Create, true},
+	} {
+		for _, path := range []string{"/default", "/validate"} {
+			user := &rules{err: errors.New("too big")}
+			code, answer, text := reviewChange(t, user, path, test.operation, test.old, test.object)
+			if code != http.StatusOK || answer.Allowed == test.asked || len(user.calls) > 0 != test.asked {
+				t.Errorf("%s, at %s: calls %v, answer %s", test.what, path, user.calls, text)
+			}
 		}
-	}
-	if len(user.calls) > 0 {
-		t.Errorf("calls %v", user.calls)
 	}
 }
 
@@ -183,10 +215,15 @@ func exhausted(t *testing.T) error {
 	return err
 }
 
-// wrong has a method that nothing would call.
+// wrong has every method of rules, and nothing would call any of them.
 type wrong struct{}
 
-func (wrong) ValidateCreate(ctx context.Context, _ *widget) error { return nil }
+func (wrong) Default(context.Context, runtime.Object) error { return nil }
+func (wrong) ValidateCreate(context.Context, *widget) error { return nil }
+func (wrong) ValidateUpdate(context.Context, *widget) (Warnings, error) {
+	return nil, nil
+}
+func (wrong) ValidateDelete(*widget) (Warnings, error) { return nil, nil }
 
 func TestAMethodThatNothingWouldCallIsRefused(t *testing.T) {
 	s, err := Settings{}.Complete()
@@ -194,7 +231,12 @@ func TestAMethodThatNothingWouldCallIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Register[*widget](process{NewServer(s)}, Paths{Default: "/default", Validate: "/validate"}, wrong{})
-	if err == nil || !strings.Contains(err.Error(), "method ValidateCreate of admission.wrong has another signature") {
-		t.Errorf("Register() = %v", err)
+	if err == nil {
+		t.Fatal("Register() took methods that nothing would call")
+	}
+	for _, want := range []string{"Default(context.Context, *", "ValidateCreate(", "ValidateUpdate(", "ValidateDelete("} {
+		if !strings.Contains(err.Error(), "make it "+want) {
+			t.Errorf("Register() = %v, want %q in it", err, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package chain
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -58,10 +59,16 @@ func Timed(next Func) Func {
 	}
 }
 
-// failures are the objects whose last pass failed.
+// remembered is how long a failure is known at least: longer than the longest
+// backoff, so that the next attempt comes meanwhile.
+const remembered = time.Hour
+
+// failures are the objects whose last pass failed. What has no next pass, such as an
+// object that was deleted while another replica led, is forgotten in time.
 type failures struct {
-	mu      sync.Mutex
-	objects map[types.NamespacedName]failure
+	mu            sync.Mutex
+	recent, older map[types.NamespacedName]failure
+	turned        time.Time // when recent became older
 }
 
 // failure is what is known of the passes of an object.
@@ -80,7 +87,10 @@ func (f failure) links() []trace.Link {
 func (f *failures) of(object types.NamespacedName) failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.objects[object]
+	if last, ok := f.recent[object]; ok {
+		return last
+	}
+	return f.older[object]
 }
 
 // note keeps a failure that is repeated. Everything else ends the row: success, a
@@ -89,12 +99,21 @@ func (f *failures) note(object types.NamespacedName, err error, last failure) {
 	_, later := requeue.AsLater(err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.turn(time.Now())
+	delete(f.older, object)
 	if err == nil || later || IsCutShort(err) || requeue.IsTerminal(err) {
-		delete(f.objects, object)
+		delete(f.recent, object)
 		return
 	}
-	if f.objects == nil {
-		f.objects = map[types.NamespacedName]failure{}
+	if f.recent == nil {
+		f.recent = map[types.NamespacedName]failure{}
 	}
-	f.objects[object] = last
+	f.recent[object] = last
+}
+
+// turn forgets what was older already when recent became so.
+func (f *failures) turn(now time.Time) {
+	if now.Sub(f.turned) >= remembered {
+		f.recent, f.older, f.turned = nil, f.recent, now
+	}
 }

@@ -6,12 +6,16 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -161,6 +165,24 @@ func (a *api) steal(thief string, d time.Duration) {
 	})
 }
 
+// restore brings back what was stored at a time when only versions up to this one
+// had been given out: backup, or nothing if that is nil. All watches end.
+func (a *api) restore(backup *coordinationv1.Lease, version int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.version = version
+	delete(a.stored, leaseName)
+	if backup != nil {
+		backup = backup.DeepCopy()
+		backup.ResourceVersion = strconv.Itoa(version)
+		a.stored[leaseName] = backup
+	}
+	for w := range a.watchers {
+		w.Stop()
+		delete(a.watchers, w)
+	}
+}
+
 // holder returns who holds the Lease, "-" if there is none.
 func (a *api) holder() string {
 	a.mu.Lock()
@@ -275,7 +297,27 @@ var times = Settings{Name: leaseName, Namespace: "system", LeaseDuration: 5 * ti
 type replica struct {
 	*Election
 	line *line
+	log  *lines
 	stop func() // stops it and waits for its end
+}
+
+// lines are what a replica logs.
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (l *lines) add(prefix, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, prefix+text)
+}
+
+// errors returns the lines that are errors.
+func (l *lines) errors() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(l.text), func(line string) bool { return !strings.Contains(line, `"error"=`) })
 }
 
 // compete starts a replica that ends with the test.
@@ -300,12 +342,13 @@ func competeWith(t *testing.T, a *api, settings Settings, change ...func(*Electi
 	for _, f := range change {
 		f(e, l)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	log := &lines{}
+	ctx, cancel := context.WithCancel(logr.NewContext(t.Context(), funcr.New(log.add, funcr.Options{})))
 	var running sync.WaitGroup
 	running.Go(func() { e.Run(ctx) })
 	stop := func() { cancel(); running.Wait() }
 	t.Cleanup(stop)
-	return &replica{Election: e, line: l, stop: stop}
+	return &replica{Election: e, line: l, log: log, stop: stop}
 }
 
 // await waits until the replica leads in another term than last.

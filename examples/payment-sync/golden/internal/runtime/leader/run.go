@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -81,6 +82,13 @@ func (e *Election) drain() bool {
 	}
 }
 
+// holds tells whether this process holds the Lease in a state that was read.
+func (e *Election) holds(lease *coordinationv1.Lease) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return holder(lease) == e.settings.Identity && e.sent(lease)
+}
+
 // giveUp ends the term and, if it is idle, releases the lease.
 func (e *Election) giveUp(ctx context.Context, idle bool) {
 	e.mu.Lock()
@@ -96,7 +104,7 @@ func (e *Election) giveUp(ctx context.Context, idle bool) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, e.settings.RenewDeadline, cause.OperationDeadline.With("release the lease"))
 	defer cancel()
-	err := release(ctx, e.client, e.settings.Name, e.settings.Identity, e.now().wall)
+	err := release(ctx, e.client, e.settings.Name, e.holds, e.now().wall)
 	switch {
 	case err == nil:
 		e.log.Info("Released the lease")

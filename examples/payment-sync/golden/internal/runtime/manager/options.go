@@ -27,6 +27,8 @@ func (s Settings) managerOptions(scheme *runtime.Scheme) ctrl.Options {
 	controllers := config.Controller{
 		// A backstop: the chain's own deadline is earlier and has a cause.
 		ReconciliationTimeout: s.ReconcileTimeout,
+		// Without it Warmup does nothing, and nobody knows when they have synced.
+		EnableWarmup: new(true),
 	}
 	if s.LeaderElection {
 		// They run in both modes, and their gate knows the difference.

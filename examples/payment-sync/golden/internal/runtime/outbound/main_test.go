@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,10 @@ func TestMain(m *testing.M) {
 var bank = Settings{Call: budget.Operation{
 	Name: "bank", Timeout: 10 * time.Second, Attempt: 2 * time.Second,
 	Backoff: budget.Backoff{Attempts: 4, Base: 100 * time.Millisecond, Max: time.Second},
-}}
+}, Networks: loopback}
+
+// loopback is where the servers of tests are.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 // inMemory returns a client that calls handler over connections in memory, in a
 // synctest bubble.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,17 @@ type Settings struct {
 	// DefaultConnections; a call waits for one as long as its budget lasts. gRPC
 	// has one connection for all calls.
 	Connections int
+	// Hosts are the only hosts that an HTTP client calls, without ports; none means any.
+	Hosts []string
+	// Networks are those beside the public addresses to which an HTTP client connects:
+	// private, loopback and link-local addresses are refused unless they are named here.
+	// What counts is the address that a name is resolved to when the connection is made,
+	// or that of the proxy where the environment names one: what lies behind it is for
+	// the proxy to refuse.
+	Networks []netip.Prefix
+	// Redirects is how many redirects an HTTP client follows, to the same scheme, host
+	// and port only. Other than that the answer that leads elsewhere is the caller's.
+	Redirects int
 	// MaxAnswer is the greatest size of an answer in bytes, of each message with
 	// gRPC; 0 for DefaultMaxAnswer.
 	MaxAnswer int
@@ -65,6 +77,7 @@ func (s Settings) complete() (Settings, error) {
 		{"Call.Attempt", int64(s.Call.Attempt)},
 		{"Connections", int64(s.Connections)},
 		{"MaxAnswer", int64(s.MaxAnswer)},
+		{"Redirects", int64(s.Redirects)},
 	} {
 		if limit.value < 0 {
 			return s, fmt.Errorf("outbound: %s: %s is negative: nothing is unlimited", s.Call.Name, limit.name)

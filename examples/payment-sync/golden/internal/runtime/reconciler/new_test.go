@@ -39,8 +39,8 @@ func TestNewRefusesWhatCannotBeKept(t *testing.T) {
 			change: func(k *reconciler.Kind[*widget]) { k.Finalizer = "" }, user: finalizing{}, want: "FinalizeKind needs Kind.Finalizer",
 		},
 		"negative period": {user: periodic{every: -time.Second}, want: "Every() returns -1s"},
-		"budget over the limit": {
-			user: budgeted{budget: budget.Reconcile{Total: time.Minute, Reserve: time.Second}}, want: "raise --reconcile-timeout",
+		"reserve over the limit": {
+			user: budgeted{budget: budget.Reconcile{Total: time.Minute, Reserve: limit.Total}}, want: "raise --reconcile-timeout",
 		},
 		"budget without a reserve": {user: budgeted{budget: budget.Reconcile{Total: time.Second}}, want: "reserve 0s must be positive"},
 	}

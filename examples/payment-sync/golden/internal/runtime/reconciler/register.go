@@ -5,7 +5,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -28,12 +27,20 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // which is this Loop's Reconcile with its links. Beside what happens to objects,
 // sources cause requests.
 func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.Source) error {
+	options, own, err := l.options(mgr.GetControllerOptions())
+	if err != nil {
+		return fmt.Errorf("kind %s: %w", l.kind.Name, err)
+	}
+	if own {
+		mgr = keeping(mgr, &options)
+	}
+	wanted := slices.Clip(l.predicates())
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(predicate.Funcs{UpdateFunc: relevant})).
-		WithOptions(l.controllerOptions())
-	if l.interrupt {
-		b.Watches(l.kind.New(), l.interrupter())
+		For(l.kind.New(), builder.WithPredicates(append(wanted, l.relevance())...)).
+		WithOptions(options)
+	if l.interrupt { // only by what causes another pass
+		b.Watches(l.kind.New(), l.interrupter(), builder.WithPredicates(wanted...))
 	}
 	for _, s := range sources {
 		b.WatchesRawSource(s)
@@ -64,19 +71,6 @@ func (l *Loop[T]) controllerOptions() controller.Options {
 			min(shortestBackoff, l.period), min(longestBackoff, l.period))
 	}
 	return options
-}
-
-// relevant tells whether an update is worth a pass: not if nothing changed but
-// the status, which is mostly the trace of the last pass, or who manages what.
-// A resync, which changes nothing, is.
-func relevant(e event.UpdateEvent) bool {
-	was, is := e.ObjectOld, e.ObjectNew
-	return was.GetResourceVersion() == is.GetResourceVersion() ||
-		was.GetUID() != is.GetUID() ||
-		was.GetGeneration() != is.GetGeneration() ||
-		was.GetDeletionTimestamp().IsZero() != is.GetDeletionTimestamp().IsZero() ||
-		!maps.Equal(was.GetLabels(), is.GetLabels()) ||
-		!maps.Equal(was.GetAnnotations(), is.GetAnnotations())
 }
 
 // interrupter tells the running passes what happens to their objects. It

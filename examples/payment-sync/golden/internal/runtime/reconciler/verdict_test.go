@@ -147,14 +147,16 @@ func TestVerdicts(t *testing.T) {
 			err:      errPanic,
 		},
 		"shutdown": {
-			user:  hang,
-			stop:  cause.Shutdown,
-			ready: &metav1.Condition{Status: metav1.ConditionUnknown, Reason: "Shutdown", Message: "operator is shutting down"},
+			user:   hang,
+			stop:   cause.Shutdown,
+			ready:  &metav1.Condition{Status: metav1.ConditionUnknown, Reason: "Shutdown", Message: "operator is shutting down"},
+			events: []string{"Normal Shutdown Reconcile: operator is shutting down"},
 		},
 		"shutdown swallowed": {
-			user:  func(ctx context.Context, w *widget) error { _ = hang(ctx, w); return nil },
-			stop:  cause.Shutdown,
-			ready: &metav1.Condition{Status: metav1.ConditionUnknown, Reason: "Shutdown", Message: "operator is shutting down"},
+			user:   func(ctx context.Context, w *widget) error { _ = hang(ctx, w); return nil },
+			stop:   cause.Shutdown,
+			ready:  &metav1.Condition{Status: metav1.ConditionUnknown, Reason: "Shutdown", Message: "operator is shutting down"},
+			events: []string{"Normal Shutdown Reconcile: operator is shutting down"},
 		},
 		"leadership lost": {
 			user: hang,

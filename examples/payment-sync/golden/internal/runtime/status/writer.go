@@ -29,6 +29,11 @@ type Writer[T client.Object] struct {
 	Status func(T) any
 	// Subresource tells whether the CRD has the status subresource.
 	Subresource bool
+	// Owned are the types of the conditions that are the writer's own: whatever others
+	// made of them meanwhile, they are written as the pass left them, or left them out.
+	Owned []string
+	// FieldManager names the writer to the API server; empty means the client's name.
+	FieldManager string
 }
 
 // pace is how fast a write is repeated. A conflict has always been won by
@@ -48,6 +53,16 @@ func (w *Writer[T]) Changed(before, after T) bool {
 // budget.Retryable takes for passing. An object that is gone, or has been
 // replaced by another of the same name, is nothing to write and no error.
 func (w *Writer[T]) Write(ctx context.Context, before, after T) (bool, error) {
+	return w.WriteOver(ctx, before, before, after)
+}
+
+// WriteOver is Write where the object has been written since it was read, by the pass
+// itself, and stored is what the API server answered then.
+func (w *Writer[T]) WriteOver(ctx context.Context, before, stored, after T) (bool, error) {
+	version := stored.GetResourceVersion()
+	if after.GetResourceVersion() == version {
+		before = stored // from which the pass went on
+	}
 	if !w.Changed(before, after) {
 		return false, nil
 	}
@@ -55,7 +70,17 @@ func (w *Writer[T]) Write(ctx context.Context, before, after T) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if patch, ok := typedPatch(base, ours, before, after); ok {
+	if after.GetResourceVersion() != before.GetResourceVersion() {
+		return w.writeLive(ctx, base, ours, after) // it goes on from what nobody has kept
+	}
+	theirs, target := base, ours
+	if before.GetResourceVersion() != version {
+		if theirs, err = decode(w.Status(stored)); err != nil {
+			return false, fmt.Errorf("encode status: %w", err)
+		}
+		target = merge(base, ours, theirs, w.Owned...)
+	}
+	if patch, ok := typedPatch(theirs, target, version); ok {
 		if patch == nil {
 			return false, nil
 		}
@@ -77,15 +102,10 @@ func (w *Writer[T]) decode(before, after T) (base, ours any, err error) {
 	return base, ours, nil
 }
 
-// typedPatch makes a patch without knowing the stored object, nil if there is
-// nothing to patch. It is not ok if that could lose fields which the Go types
-// do not know, or if the object was written in between, so that before is not
-// what it is to be compared with.
-func typedPatch(base, ours any, before, after client.Object) (_ client.Patch, ok bool) {
-	version := before.GetResourceVersion()
-	if version != after.GetResourceVersion() {
-		return nil, false
-	}
+// typedPatch makes a patch of a version of the object without knowing all of it, nil
+// if there is nothing to patch. It is not ok if that could lose fields which the Go
+// types do not know.
+func typedPatch(base, ours any, version string) (_ client.Patch, ok bool) {
 	if !changesLists(base, ours) {
 		return objectPatch(version, base, ours), true
 	}
@@ -163,7 +183,7 @@ func (w *Writer[T]) tryLive(ctx context.Context, gvk schema.GroupVersionKind, ba
 	if err != nil {
 		return false, fmt.Errorf("encode status: %w", err)
 	}
-	patch := objectPatch(live.GetResourceVersion(), theirs, merge(base, ours, theirs))
+	patch := objectPatch(live.GetResourceVersion(), theirs, merge(base, ours, theirs, w.Owned...))
 	if patch == nil {
 		return false, nil
 	}
@@ -172,9 +192,14 @@ func (w *Writer[T]) tryLive(ctx context.Context, gvk schema.GroupVersionKind, ba
 
 func (w *Writer[T]) send(ctx context.Context, obj T, patch client.Patch) (bool, error) {
 	var err error
-	if w.Subresource {
+	switch owner := client.FieldOwner(w.FieldManager); {
+	case w.Subresource && owner != "":
+		err = w.Client.Status().Patch(ctx, obj, patch, owner)
+	case w.Subresource:
 		err = w.Client.Status().Patch(ctx, obj, patch)
-	} else {
+	case owner != "":
+		err = w.Client.Patch(ctx, obj, patch, owner)
+	default:
 		err = w.Client.Patch(ctx, obj, patch)
 	}
 	return err == nil, client.IgnoreNotFound(err)

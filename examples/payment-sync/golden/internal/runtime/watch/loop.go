@@ -29,8 +29,9 @@ type Source interface {
 	WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 }
 
-// Handler is told what is watched. Its methods are called one at a time and
-// must return soon after ctx ends. An error from either ends the [Loop].
+// Handler is told what is watched. Its methods are called one at a time, with the
+// context of the [Loop]: they may outlast a watch, which then goes on where they
+// are. They must return soon after ctx ends. An error from either ends the Loop.
 type Handler interface {
 	// Replace is given the complete present state: first, and again after a gap
 	// in which events were lost. Objects that are not among items are gone.
@@ -60,6 +61,7 @@ func (l *Loop) Start(ctx context.Context) error {
 		progress, err = l.step(ctx, &version)
 		switch {
 		case ctx.Err() != nil:
+			return nil
 		case isHandlerError(err):
 			return errors.Unwrap(err)
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
@@ -141,20 +143,25 @@ const (
 	// overdue is how long after its time a watch that does not end is given up:
 	// its connection is dead.
 	overdue = 30 * time.Second
+	// uneventful is how long a watch must have lasted that the server ended in
+	// order and without an event, to count as one in which nothing happened: there
+	// need be no bookmarks.
+	uneventful = time.Second
 )
 
 func (l *Loop) watch(ctx context.Context, version *string) (progress bool, err error) {
 	length := (shortestWatch + rand.N(longestWatch-shortestWatch)).Truncate(time.Second)
-	ctx, release := context.WithTimeoutCause(ctx, length+overdue, cause.AttemptDeadline.With("watch"))
+	watching, release := context.WithTimeoutCause(ctx, length+overdue, cause.AttemptDeadline.With("watch"))
 	defer release()
 	seconds := int64(length.Seconds())
-	w, err := l.Source.WatchWithContext(ctx, metav1.ListOptions{
+	w, err := l.Source.WatchWithContext(watching, metav1.ListOptions{
 		ResourceVersion: *version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 	})
 	if err != nil {
 		return false, fmt.Errorf("watch: %w", err)
 	}
-	err = Range(ctx, w, func(event watch.Event) error {
+	begun := time.Now()
+	err = Range(watching, w, func(event watch.Event) error {
 		object, err := meta.Accessor(event.Object)
 		if err != nil {
 			return fmt.Errorf("watch: %s event: %w", event.Type, err)
@@ -167,7 +174,7 @@ func (l *Loop) watch(ctx context.Context, version *string) (progress bool, err e
 		*version, progress = object.GetResourceVersion(), true
 		return nil
 	})
-	return progress, err
+	return progress || err == nil && time.Since(begun) >= uneventful, err
 }
 
 // handlerError tells a failure of the Handler from one of the watch.

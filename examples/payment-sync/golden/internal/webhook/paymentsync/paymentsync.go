@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"example.com/payment-sync/internal/provider"
 	"example.com/payment-sync/internal/runtime/admission"
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
@@ -30,7 +31,7 @@ type Rules struct {
 // New makes the Rules when the operator starts.
 func New(*manager.Runtime) (*Rules, error) {
 	// A last resort: the request's own time ends it earlier.
-	client, err := outbound.HTTP(outbound.Settings{Call: budget.Operation{Name: "ask the provider", Timeout: 30 * time.Second, Attempt: 30 * time.Second}})
+	client, err := provider.Client(outbound.Settings{Call: budget.Operation{Name: "ask the provider", Timeout: 30 * time.Second, Attempt: 30 * time.Second}})
 	if err != nil {
 		return nil, err
 	}

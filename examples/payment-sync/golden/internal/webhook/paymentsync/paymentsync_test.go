@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/payment-sync/internal/provider"
 	"example.com/payment-sync/internal/runtime/budget"
 )
 
@@ -16,6 +17,7 @@ func answering(t *testing.T, handler http.HandlerFunc) (*Rules, *PaymentSync) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
+	t.Setenv(provider.NetworksVariable, "127.0.0.0/8")
 	rules, err := New(nil)
 	if err != nil {
 		t.Fatal(err)

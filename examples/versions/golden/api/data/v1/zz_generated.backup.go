@@ -3,6 +3,7 @@
 package v1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -118,27 +119,10 @@ type BackupSpecTarget struct {
 
 	// Credentials name the secret with the access key.
 	// +optional
-	Credentials *BackupSpecTargetCredentials `json:"credentials,omitempty"`
+	Credentials *corev1.SecretKeySelector `json:"credentials,omitempty"`
 
 	// +optional
 	Prefix *string `json:"prefix,omitempty"`
-}
-
-// +structType=atomic
-
-// BackupSpecTargetCredentials is spec.target.credentials of Backup.
-type BackupSpecTargetCredentials struct {
-	// Key within the secret.
-	// +required
-	Key string `json:"key"`
-
-	// +optional
-	// +default=""
-	Name *string `json:"name,omitempty"`
-
-	// Optional says that the secret may be missing.
-	// +optional
-	Optional *bool `json:"optional,omitempty"`
 }
 
 // BackupStatus is status of Backup.

@@ -36,7 +36,7 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*Backup], sources ...s
 	if err != nil {
 		return err
 	}
-	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&datav1.BackupList{}))...)
+	return loop.Register(rt, wrap(rt, loop), append(sources, rt.Gains(&datav1.BackupList{}, loop.Rests))...)
 }
 
 // describe tells the runtime what it must know of the kind.

@@ -5,7 +5,6 @@ package admission
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"example.com/versions/internal/runtime/ability"
 	"example.com/versions/internal/runtime/httpx"
 	"example.com/versions/internal/runtime/observe"
 )
@@ -34,9 +34,10 @@ type CreateValidator[T client.Object] interface {
 	ValidateCreate(ctx context.Context, obj T) (Warnings, error)
 }
 
-// UpdateValidator is implemented by rules for changed objects. They are not asked
-// about an object that is being deleted: what was valid once must not keep its
-// finalizers because the rules became stricter.
+// UpdateValidator is implemented by rules for changed objects. While an object is
+// being deleted they are not asked about changes of nothing but its metadata and
+// status: what was valid once must not keep its finalizers because the rules became
+// stricter. About any other change they are.
 type UpdateValidator[T client.Object] interface {
 	ValidateUpdate(ctx context.Context, old, obj T) (Warnings, error)
 }
@@ -78,15 +79,8 @@ func Register[T client.Object](rt Runtime, paths Paths, rules any) error {
 	adapted.creation, _ = rules.(CreateValidator[T])
 	adapted.update, _ = rules.(UpdateValidator[T])
 	adapted.deletion, _ = rules.(DeleteValidator[T])
-	for name, found := range map[string]bool{
-		"Default":        adapted.defaulter != nil,
-		"ValidateCreate": adapted.creation != nil,
-		"ValidateUpdate": adapted.update != nil,
-		"ValidateDelete": adapted.deletion != nil,
-	} {
-		if _, has := reflect.TypeOf(rules).MethodByName(name); has && !found {
-			return fmt.Errorf("method %s of %T has another signature than package admission asks for", name, rules)
-		}
+	if err := checkRules[T](rules); err != nil {
+		return err
 	}
 	// A panic is for the server, which makes a failure of it; here it would
 	// become a denial.
@@ -94,6 +88,17 @@ func Register[T client.Object](rt Runtime, paths Paths, rules any) error {
 	server.Register(paths.Default, admission.WithDefaulter[T](rt.GetScheme(), adapted).WithRecoverPanic(false))
 	server.Register(paths.Validate, admission.WithValidator[T](rt.GetScheme(), adapted).WithRecoverPanic(false))
 	return nil
+}
+
+// checkRules returns an error for each method of rules that has the name of an
+// optional one and another signature: it would be ignored.
+func checkRules[T client.Object](rules any) error {
+	return ability.Check(rules,
+		reflect.TypeFor[Defaulter[T]](),
+		reflect.TypeFor[CreateValidator[T]](),
+		reflect.TypeFor[UpdateValidator[T]](),
+		reflect.TypeFor[DeleteValidator[T]](),
+	)
 }
 
 // adapter makes controller-runtime's interfaces of rules that have a part of
@@ -107,7 +112,7 @@ type adapter[T client.Object] struct {
 
 // Default implements admission.Defaulter.
 func (a *adapter[T]) Default(ctx context.Context, obj T) error {
-	if a.defaulter == nil || leaving(obj) {
+	if a.defaulter == nil || letsGo(ctx) {
 		return nil
 	}
 	return settle(ctx, a.defaulter.Default(observe.IntoLog(ctx), obj))
@@ -124,7 +129,7 @@ func (a *adapter[T]) ValidateCreate(ctx context.Context, obj T) (Warnings, error
 
 // ValidateUpdate implements admission.Validator.
 func (a *adapter[T]) ValidateUpdate(ctx context.Context, old, obj T) (Warnings, error) {
-	if a.update == nil || leaving(obj) {
+	if a.update == nil || letsGo(ctx) {
 		return nil, nil
 	}
 	warnings, err := a.update.ValidateUpdate(observe.IntoLog(ctx), old, obj)
@@ -139,8 +144,6 @@ func (a *adapter[T]) ValidateDelete(ctx context.Context, obj T) (Warnings, error
 	warnings, err := a.deletion.ValidateDelete(observe.IntoLog(ctx), obj)
 	return warnings, settle(ctx, err)
 }
-
-func leaving(obj client.Object) bool { return !obj.GetDeletionTimestamp().IsZero() }
 
 // settle makes the webhook fail if err is no verdict. What is returned then is
 // not sent.

@@ -28,12 +28,13 @@ type Queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
 
 // Enqueue enqueues every object that cache has of the kind that list is a list
-// of, restricted by opts. They come at the low priority that controller-runtime
+// of, restricted by opts, but those that except, unless it is nil, reports to need
+// nothing. It must not change what it is shown. They come at the low priority that controller-runtime
 // gives to what a cache has at the start, so that events go first. A cache that
 // cannot be read yet is asked again until ctx ends.
-func Enqueue(ctx context.Context, queue Queue, cache client.Reader, list client.ObjectList, opts ...client.ListOption) {
+func Enqueue(ctx context.Context, queue Queue, cache client.Reader, list client.ObjectList, except func(client.Object) bool, opts ...client.ListOption) {
 	for attempt := 1; ; attempt++ {
-		requests, err := requestsFor(ctx, cache, list.DeepCopyObject().(client.ObjectList), opts)
+		requests, err := requestsFor(ctx, cache, list.DeepCopyObject().(client.ObjectList), except, opts)
 		if err == nil {
 			add(queue, requests)
 			return
@@ -47,13 +48,16 @@ func Enqueue(ctx context.Context, queue Queue, cache client.Reader, list client.
 
 // requestsFor returns a request for each object. Only names are read of them,
 // so they need not be copied.
-func requestsFor(ctx context.Context, cache client.Reader, list client.ObjectList, opts []client.ListOption) ([]reconcile.Request, error) {
+func requestsFor(ctx context.Context, cache client.Reader, list client.ObjectList, except func(client.Object) bool, opts []client.ListOption) ([]reconcile.Request, error) {
 	if err := cache.List(ctx, list, append(opts[:len(opts):len(opts)], client.UnsafeDisableDeepCopy)...); err != nil {
 		return nil, err
 	}
 	requests := make([]reconcile.Request, 0, meta.LenList(list))
 	err := meta.EachListItem(list, func(o runtime.Object) error {
 		object, err := meta.Accessor(o)
+		if of, ok := o.(client.Object); ok && except != nil && except(of) {
+			return nil
+		}
 		if err == nil {
 			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}})
 		}

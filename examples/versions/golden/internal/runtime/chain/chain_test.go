@@ -50,6 +50,9 @@ func TestResults(t *testing.T) {
 			if !errors.Is(err, test.wantErr) {
 				t.Errorf("error = %v, want %v", err, test.wantErr)
 			}
+			if later := test.after > 0; later != (result.Priority != nil) || later && *result.Priority != 0 {
+				t.Errorf("priority %v, want that of events for what is due later, and nothing else", result.Priority)
+			}
 			if err != nil && !result.IsZero() {
 				t.Errorf("result %+v beside error %v", result, err)
 			}

@@ -4,14 +4,16 @@ package fence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
+
+	"example.com/versions/internal/runtime/apipath"
 )
 
 // Permission is leave to write for a while. Its methods are called from many
@@ -28,6 +30,9 @@ type Permission interface {
 	// over. The returned function says that the use is over; it may be called
 	// more than once.
 	Join(ctx context.Context) (context.Context, context.CancelFunc, error)
+	// Joined tells whether ctx is that of a use of the permission, and so ends
+	// with it.
+	Joined(ctx context.Context) bool
 	// Stamp adds what the API server is to be told of the permission to the
 	// header of a write.
 	Stamp(header http.Header)
@@ -56,9 +61,9 @@ func (e *RefusedError) Unwrap() error { return e.Reason }
 // source. Settings of cfg that are changed later are without effect on it. It
 // fails if no transport can be made from cfg.
 func Config(cfg *rest.Config, source Source) (*rest.Config, error) {
-	host, err := url.Parse(cfg.Host)
+	root, err := apipath.Root(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("fence: host of the API server: %w", err)
+		return nil, fmt.Errorf("fence: %w", err)
 	}
 	lane, err := newLane(cfg)
 	if err != nil {
@@ -66,7 +71,7 @@ func Config(cfg *rest.Config, source Source) (*rest.Config, error) {
 	}
 	fenced := rest.CopyConfig(cfg)
 	fenced.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &transport{next: next, lane: lane, source: source, root: host.Path}
+		return &transport{next: next, lane: lane, source: source, root: root}
 	})
 	return fenced, nil
 }
@@ -94,11 +99,15 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, refuse(r, err)
 	}
+	hidden := effect == connect && upgrades(r) && !visible(t.next)
+	if hidden && (r.Context().Done() == nil || !permission.Joined(r.Context())) {
+		return nil, refuse(r, errEndless)
+	}
 	ctx, done, err := permission.Join(r.Context())
 	if err != nil {
 		return nil, refuse(r, err)
 	}
-	response, err := t.send(r.Clone(ctx), effect, permission) // a RoundTripper must not change what it is given
+	response, err := t.send(r.Clone(ctx), hidden, permission) // a RoundTripper must not change what it is given
 	if err != nil {
 		done()
 		if why := permission.Check(); why != nil {
@@ -107,18 +116,36 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if response.StatusCode == http.StatusSwitchingProtocols {
-		// The stream is used for as long as the caller's context lasts.
-		context.AfterFunc(ctx, done)
+		response.Body = streaming(ctx, response.Body, permission, done)
 		return response, nil
 	}
 	response.Body = &body{ReadCloser: response.Body, done: done}
 	return response, nil
 }
 
+// errEndless is why a stream is not opened that would go on without permission.
+var errEndless = errors.New("nothing but its context can end the stream, so that has to end with the permission: " +
+	"open it with the context of a pass, or with one that leader.Join returned")
+
+// visible tells whether the connections of a transport can be seen, and so cut.
+// What opens streams for client-go dials by itself, below the fence.
+func visible(t http.RoundTripper) bool {
+	for {
+		switch below := t.(type) {
+		case *http.Transport:
+			return true
+		case utilnet.RoundTripperWrapper:
+			t = below.WrappedRoundTripper()
+		default:
+			return false
+		}
+	}
+}
+
 // send sends a request that has joined the permission.
-func (t *transport) send(r *http.Request, effect effect, permission Permission) (*http.Response, error) {
+func (t *transport) send(r *http.Request, hidden bool, permission Permission) (*http.Response, error) {
 	permission.Stamp(r.Header)
-	if t.lane == nil || effect == connect { // an upgraded connection is made below
+	if t.lane == nil || hidden {
 		return t.next.RoundTrip(r)
 	}
 	lane, err := t.lane.of(permission)

@@ -58,12 +58,14 @@ func (p *pass) Join(ctx context.Context) (context.Context, context.CancelFunc, e
 		return nil, nil, err
 	}
 	p.uses.Add(1)
-	joined, cancel := context.WithCancelCause(ctx)
+	joined, cancel := context.WithCancelCause(context.WithValue(ctx, p, "joined"))
 	stop := p.OnEnd(func() { cancel(context.Cause(p.ctx)) })
 	var once sync.Once
 	p.joined()
 	return joined, func() { once.Do(func() { stop(); cancel(nil); p.uses.Add(-1) }) }, nil
 }
+
+func (p *pass) Joined(ctx context.Context) bool { return ctx.Value(p) != nil }
 
 func (p *pass) Stamp(h http.Header) { h.Set("Stamped", "yes") }
 
@@ -196,6 +198,7 @@ func TestWhatCountsAsAWrite(t *testing.T) {
 		{"GET", "/api/v1/nodes/n/proxy/stats", connect},
 		{"GET", "/version", harmless},
 		{"POST", "/anything", write},
+		{"POST", "/anything?dryRun=All", write},
 	}
 	for _, test := range tests {
 		for _, root := range []string{"", "/k8s/clusters/c", "/k8s/clusters/c/"} {
@@ -430,37 +433,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestAStreamIsAUseForAsLongAsItsContext(t *testing.T) {
-	p := newPass(t)
-	var b bench
-	b.give(p)
-	below := roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: http.NoBody}, nil
-	})
-	fence := &transport{next: below, lane: nil, source: b.present}
-	ctx, hangUp := context.WithCancel(t.Context())
-	r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/namespaces/default/pods/p/exec", nil)
-	response, err := fence.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if p.uses.Load() != 1 {
-		t.Error("the stream is no use of the permission")
-	}
-	hangUp()
-	for deadline := time.Now().Add(10 * time.Second); p.uses.Load() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the use outlives the stream")
-		}
-	}
-	b.give(nil)
-	if response, err := fence.RoundTrip(r); err == nil {
-		_ = response.Body.Close()
-		t.Error("a stream without permission")
-	}
-}
-
 func TestConfigSaysWhatItCannotUse(t *testing.T) {
 	for name, cfg := range map[string]*rest.Config{
 		"host":      {Host: "http://[::1"},
@@ -469,6 +441,22 @@ func TestConfigSaysWhatItCannotUse(t *testing.T) {
 		if _, err := Config(cfg, nil); err == nil || !strings.HasPrefix(err.Error(), "fence: ") {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// As client-go takes it.
+func TestTheHostMayLackAScheme(t *testing.T) {
+	var b bench
+	fenced, err := Config(&rest.Config{Host: "127.0.0.1:1"}, b.present)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.client, err = rest.HTTPClientFor(fenced); err != nil {
+		t.Fatal(err)
+	}
+	b.url = "http://127.0.0.1:1"
+	if err := b.send(t.Context(), "POST", widgets); !errors.Is(err, errNone) {
+		t.Errorf("error %v", err)
 	}
 }
 

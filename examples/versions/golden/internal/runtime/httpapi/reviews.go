@@ -24,6 +24,8 @@ import (
 	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 
+	"golang.org/x/time/rate"
+
 	"example.com/versions/internal/runtime/budget"
 	"example.com/versions/internal/runtime/httpx"
 )
@@ -42,8 +44,10 @@ var reviewBackoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, 
 // controller-runtime's filter for metrics will not do. To it every path is a
 // non-resource URL, and RBAC's system:discovery lets everybody get those below
 // /apis; and a token that is not valid is to it a fault of the server's.
-func Reviews(config *rest.Config, client *http.Client) (func(*http.Request) *httpx.Failure, error) {
-	tokens, err := authenticationv1.NewForConfigAndClient(config, client)
+func Reviews(config *rest.Config, client *http.Client, audiences ...string) (func(*http.Request) *httpx.Failure, error) {
+	limited := rest.CopyConfig(config)
+	limited.RateLimiter = &refusing{rate.NewLimiter(reviewRate, reviewBurst)}
+	tokens, err := authenticationv1.NewForConfigAndClient(limited, client)
 	if err != nil {
 		return nil, fmt.Errorf("token reviews: %w", err)
 	}
@@ -70,7 +74,7 @@ func Reviews(config *rest.Config, client *http.Client) (func(*http.Request) *htt
 	if err != nil {
 		return nil, fmt.Errorf("authorization: %w", err)
 	}
-	return admission(who, may), nil
+	return admission(remember(meant(who, audiences)), may), nil
 }
 
 // authorizes is what is asked of an authorizer.
@@ -107,8 +111,12 @@ func admission(who authenticator.Request, may authorizes) func(*http.Request) *h
 // paths reads paths as the API server does.
 var paths = request.RequestInfoFactory{APIPrefixes: sets.NewString("apis"), GrouplessAPIPrefixes: sets.NewString()}
 
-// attributes are what the caller of r needs a right to.
+// attributes are what the caller of r needs a right to: what its route asks for, or else
+// what the API server would for its path.
 func attributes(r *http.Request) (authorizer.AttributesRecord, error) {
+	if needs, ok := r.Context().Value(attributesKey{}).(authorizer.AttributesRecord); ok {
+		return needs, nil
+	}
 	// A query may narrow down what the API server would do, but nothing here.
 	path := &http.Request{Method: r.Method, URL: &url.URL{Path: r.URL.Path}, Header: r.Header}
 	info, err := paths.NewRequestInfo(path)
@@ -143,5 +151,5 @@ func unreviewed(ctx context.Context, err error) bool {
 		return false
 	}
 	_, answered := errors.AsType[*apierrors.StatusError](err)
-	return answered || budget.Retryable(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return answered || budget.Retryable(err) || errors.Is(err, errTooMany) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

@@ -4,8 +4,10 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type Election struct {
 	elector  *leaderelection.LeaderElector
 	now      func() instant
 	log      logr.Logger
+	server   string                   // the API server with the Lease
 	stamp    func(http.Header, *Term) // nil without server-side fence
 	elected  chan struct{}            // closed when the first term begins
 
@@ -38,6 +41,10 @@ type Election struct {
 
 	mu      sync.Mutex
 	version string             // resource version of the newest state of the Lease that is known
+	mine    map[int64]struct{} // renewals that are this process's: the last one, and any sent since
+	theirs  int64              // the last renewal by a holder of another name
+	double  int64              // the last renewal by another process of the same name
+	told    bool               // whether people were told of that process
 	other   string             // the last term of another holder, see token
 	rest    time.Time          // until then, on the monotonic clock, that holder may lead
 	term    *Term              // the last one won, nil before the first
@@ -75,6 +82,9 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 	if err != nil {
 		return nil, err
 	}
+	if e.server, err = serverOf(cfg); err != nil {
+		return nil, fmt.Errorf("leader election: %w", err)
+	}
 	if settings.ServerFence {
 		if e.stamp, err = stamper(ctx, hurried); err != nil {
 			return nil, fmt.Errorf("--leader-elect-server-fence: %w", err)
@@ -86,7 +96,7 @@ func New(ctx context.Context, cfg *rest.Config, settings Settings) (*Election, e
 func newElection(settings Settings, client, watching coordination.LeaseInterface) (*Election, error) {
 	e := &Election{
 		settings: settings, client: client, watching: watching, now: now, log: logr.Discard(),
-		elected: make(chan struct{}), began: make(chan struct{}), again: func() {},
+		mine: map[int64]struct{}{}, elected: make(chan struct{}), began: make(chan struct{}), again: func() {},
 	}
 	below := &leases{LeaseInterface: client, election: e}
 	var err error
@@ -153,23 +163,44 @@ func (e *Election) Join(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // Fence returns a copy of cfg whose clients write only in a term. See package
-// fence for what counts as a write.
+// fence for what counts as a write. cfg may be another cluster's: its API server
+// is not told of the term, which it could not compare with a Lease.
 func (e *Election) Fence(cfg *rest.Config) (*rest.Config, error) {
 	if e == nil {
 		return cfg, nil
 	}
-	return fence.Config(cfg, func() (fence.Permission, error) { return e.permission() })
-}
-
-// permission is Term with an interface for result, which must not be a nil
-// *Term in an interface.
-func (e *Election) permission() (fence.Permission, error) {
-	t, err := e.Term()
+	server, err := serverOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return t, nil
+	told := server == e.server
+	return fence.Config(cfg, func() (fence.Permission, error) {
+		t, err := e.Term()
+		switch {
+		case err != nil:
+			return nil, err
+		case told:
+			return t, nil
+		}
+		return elsewhere{t}, nil
+	})
 }
+
+// serverOf names the API server of cfg.
+func serverOf(cfg *rest.Config) (string, error) {
+	server, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return "", fmt.Errorf("host of the API server: %w", err)
+	}
+	return strings.TrimSuffix(server.String(), "/"), nil
+}
+
+// elsewhere is a term as the permission to write to another cluster.
+type elsewhere struct{ *Term }
+
+// Stamp implements fence.Permission. There, a stamp would be taken for an
+// impersonation of somebody who is unknown, or somebody else.
+func (elsewhere) Stamp(http.Header) {}
 
 // next waits for a term other than last to be in force, and returns false if ctx
 // ends before.
@@ -215,30 +246,65 @@ func (e *Election) order(version string) int {
 	return order
 }
 
+// call is what a call of the lock has to be judged by.
+type call struct {
+	sent  instant
+	known string // resource version of the newest state that was known then
+}
+
+// calls is told that the lock is about to call. It returns when that is.
+func (e *Election) calls() call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return call{e.now(), e.version}
+}
+
+// anew tells whether an answer to the lock shows that the resource versions have
+// begun anew, as they do when etcd is restored from a backup. Such an answer is
+// the truth at some time after the call, so it cannot be older than what was
+// known before. What was seen until now then says nothing about what is newer.
+func (e *Election) anew(version string, c call) bool {
+	order, err := resourceversion.CompareResourceVersion(version, c.known)
+	if err != nil || order >= 0 {
+		return false
+	}
+	e.log.Info("The API server's resource versions have begun anew", "known", c.known, "found", version)
+	e.version = ""
+	return true
+}
+
 // writes is told that this process is about to write the Lease. It returns when
 // that is.
-func (e *Election) writes() instant {
+func (e *Election) writes(lease *coordinationv1.Lease) call {
+	c := e.calls()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.writing = true
-	return e.now()
+	e.mine[renewal(lease)] = struct{}{}
+	return c
 }
 
-// wrote is told how a write ended that was sent at sent.
-func (e *Election) wrote(lease *coordinationv1.Lease, err error, sent instant) {
+// wrote is told how a write ended.
+func (e *Election) wrote(lease *coordinationv1.Lease, err error, c call) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.writing = false
-	if err != nil || e.order(lease.ResourceVersion) < 0 { // the watch may have told of it already
+	if err != nil {
 		return
 	}
+	e.anew(lease.ResourceVersion, c)
+	if e.order(lease.ResourceVersion) < 0 { // the watch has told of something newer meanwhile
+		return
+	}
+	e.mine = map[int64]struct{}{renewal(lease): {}}
+	e.told = false
 	if e.term != nil && e.term.transitions == transitions(lease) && e.term.Check() == nil {
-		e.term.renew(sent)
+		e.term.renew(c.sent)
 		return
 	}
 	e.lose("the lease was won anew")
-	e.term, e.begun = newTerm(e.base, e.settings.Identity, transitions(lease), e.settings.LeaseDuration-e.settings.Margin, e.now, sent), false
-	e.term.stamp = e.stamp
+	e.term, e.begun = newTerm(e.base, e.settings.Identity, transitions(lease), e.settings.LeaseDuration-e.settings.Margin, e.now, c.sent), false
+	e.term.election, e.term.stamp = e, e.stamp
 	won := e.term
 	if wait := e.rest.Sub(e.now().monotonic); wait > 0 {
 		e.log.Info("Elected; waiting until the last leader's time is over", "term", won, "wait", wait.Round(time.Millisecond))
@@ -285,16 +351,39 @@ func (e *Election) publish() {
 	leading.WithLabelValues(e.settings.Name).Set(value)
 }
 
-// read is told of a state of the Lease that the API server sent. It reports
-// whether there is reason to try to win the Lease at once.
+// fetched is told of a state of the Lease that the lock has asked for. It reports
+// whether another process holds it under this one's identity.
+func (e *Election) fetched(lease *coordinationv1.Lease, c call) (double bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	mine := holder(lease) == e.settings.Identity
+	if e.anew(lease.ResourceVersion, c) && mine {
+		e.mine[renewal(lease)] = struct{}{} // it was this process's when the backup was made
+	}
+	e.learn(lease)
+	return mine && !e.sent(lease)
+}
+
+// read is told of a state of the Lease that the watch brings. It reports whether
+// there is reason to try to win the Lease at once.
 func (e *Election) read(lease *coordinationv1.Lease) (retry bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.learn(lease)
+}
+
+// learn acts on a state of the Lease, unless it is not news.
+func (e *Election) learn(lease *coordinationv1.Lease) (retry bool) {
 	if e.order(lease.ResourceVersion) <= 0 {
 		return false
 	}
 	switch who := holder(lease); who {
 	case e.settings.Identity:
+		if !e.sent(lease) && renewal(lease) != e.theirs {
+			e.share(lease)
+			return false
+		}
+		e.mine[renewal(lease)] = struct{}{} // of another holder if it was handed over by hand
 		if e.held() && e.term.transitions == transitions(lease) && length(lease) >= e.settings.LeaseDuration {
 			return false // a renewal, of which the watch tells before its answer is here, or instead
 		}
@@ -302,15 +391,48 @@ func (e *Election) read(lease *coordinationv1.Lease) (retry bool) {
 		return !e.writing // or it is what is being written
 	case "":
 		e.lose("the lease was taken away")
+		e.theirs = renewal(lease)
 		if lease.Annotations[releasedBy] == e.other {
 			e.rest = time.Time{}
 		}
 		return true
 	default:
 		e.lose("the lease is held by " + who)
-		e.other = token(who, transitions(lease))
-		e.rest = e.now().monotonic.Add(length(lease))
+		e.wait(lease)
+		e.theirs = renewal(lease)
 		return false
+	}
+}
+
+// sent tells whether this process has sent the renewal that is in the Lease.
+func (e *Election) sent(lease *coordinationv1.Lease) bool {
+	_, ok := e.mine[renewal(lease)]
+	return ok
+}
+
+// wait notes that another process may lead until the time of the Lease is over.
+func (e *Election) wait(lease *coordinationv1.Lease) {
+	e.other = token(holder(lease), transitions(lease))
+	e.rest = e.now().monotonic.Add(length(lease))
+}
+
+// errShared is what people have to mend.
+var errShared = errors.New("two processes have the same identity, and only one of them can lead")
+
+// share is told of a renewal under this process's identity that it has not sent.
+// It is a former life's, if the identity is not a new one each time; or another
+// process has the same one. Either is a leader like any other.
+func (e *Election) share(lease *coordinationv1.Lease) {
+	alive := e.held() || e.double != 0 && e.double != renewal(lease)
+	e.double = renewal(lease)
+	e.lose("the lease is held by another process of the same identity, " + e.settings.Identity)
+	e.wait(lease)
+	switch {
+	case alive && !e.told:
+		e.told = true
+		e.log.Error(errShared, "Give each process an identity of its own: leave --leader-elect-identity out, or make it the pod's name")
+	case !alive:
+		e.log.Info("The lease is held under this process's identity, but not by this process; waiting until its time is over")
 	}
 }
 

@@ -314,8 +314,17 @@ func TestReleaseWaitsForWhatIsUnderWay(t *testing.T) {
 			if _, _, err := term.Join(t.Context()); !errors.Is(err, cause.LeadershipLost) {
 				t.Errorf("something new began: %v", err)
 			}
+			if _, done, err := term.Join(ctx); err != nil {
+				t.Errorf("what is under way cannot go on: %v", err)
+			} else {
+				done()
+			}
 			left <- time.Now()
 			leave()
+			leave() // more than once does no harm
+			if _, _, err := term.Join(context.WithoutCancel(ctx)); !errors.Is(err, cause.LeadershipLost) {
+				t.Errorf("something began within what is over: %v", err)
+			}
 		})
 		begin := time.Now()
 		me.stop()
@@ -373,7 +382,7 @@ func TestReleaseNeverTakesAnothersLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		between := &stealing{a}
-		if err := release(t.Context(), between, leaseName, "me", time.Now()); !errors.Is(err, errNotHeld) {
+		if err := release(t.Context(), between, leaseName, func(l *coordinationv1.Lease) bool { return holder(l) == "me" }, time.Now()); !errors.Is(err, errNotHeld) {
 			t.Errorf("released: %v", err)
 		}
 		if got := a.holder(); got != "thief" {
@@ -461,6 +470,7 @@ func TestOldNewsIsIgnored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		written := me.writes(old)
 		time.Sleep(between)
 		*old.Spec.HolderIdentity = "somebody before"
 		if me.read(old) || me.gone(old.ResourceVersion) || term.Check() != nil {
@@ -474,9 +484,139 @@ func TestOldNewsIsIgnored(t *testing.T) {
 		me.read(stolen)
 		mine := "me"
 		old.Spec.HolderIdentity = &mine
-		me.wrote(old, nil, me.now())
+		me.wrote(old, nil, written)
 		if me.held() {
 			t.Error("the answer to an older write began a term")
+		}
+	})
+}
+
+// After etcd was restored from a backup the resource versions are lower than those
+// that were seen before.
+func TestSomebodyLeadsAfterARestore(t *testing.T) {
+	const before = 1_000_000
+	for name, held := range map[string]string{"of the leader's lease": "me", "of an observer's lease": "rival", "of somebody else's lease": "thief", "of none": "-"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, a *api) {
+				a.version = before
+				me := compete(t, a, "me")
+				term := me.await(t, nil)
+				rival := compete(t, a, "rival")
+				time.Sleep(between)
+				backup, err := a.Get(t.Context(), leaseName, metav1.GetOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				backup.Spec.HolderIdentity = &held
+				made := metav1.NewMicroTime(time.Now().Add(-24 * time.Hour))
+				backup.Spec.RenewTime = &made
+				if held == "-" {
+					backup = nil
+				}
+				a.restore(backup, before/2)
+				for range 20 { // whose restored versions are still behind those seen
+					time.Sleep(between)
+					if me.Leading() && rival.Leading() {
+						t.Error("two lead")
+					}
+				}
+				if a.version >= before {
+					t.Error("the versions have caught up: this tests nothing")
+				}
+				leads := map[string]bool{"me": me.Leading(), "rival": rival.Leading()}
+				if !leads["me"] && !leads["rival"] {
+					t.Errorf("nobody leads, and the lease is held by %q", a.holder())
+				}
+				if held == "me" && term.Check() != nil || held == "rival" && !leads["rival"] {
+					t.Errorf("who held the lease does not lead: %v", leads)
+				}
+			})
+		})
+	}
+}
+
+func TestOneOfTwoProcessesWithTheSameIdentityLeads(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		one := compete(t, a, "me")
+		term := one.await(t, nil)
+		time.Sleep(between)
+		two := compete(t, a, "me")
+		for range 100 {
+			time.Sleep(between)
+			if two.Leading() || term.Check() != nil {
+				t.Fatal("the one that leads is not left alone")
+			}
+		}
+		if told := two.log.errors(); len(told) != 1 || !strings.Contains(told[0], "--leader-elect-identity") {
+			t.Errorf("told %q", told)
+		}
+		one.stop()
+		two.await(t, nil)
+	})
+}
+
+// As a process does whose lock is not ours.
+func TestARenewalThatWasNeverSentEndsTheTerm(t *testing.T) {
+	for name, deaf := range map[string]bool{"at once with the watch": false, "at the next renewal without": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, a *api) {
+				me := compete(t, a, "me", func(_ *Election, l *line) { l.deaf = deaf })
+				term := me.await(t, nil)
+				time.Sleep(between)
+				a.edit(func(l *coordinationv1.Lease) { moment := metav1.NowMicro(); l.Spec.RenewTime = &moment })
+				after := lost(t, term, "another process of the same identity, me")
+				if after > times.RetryPeriod || !deaf && after != 0 {
+					t.Errorf("after %s", after)
+				}
+				synctest.Wait()
+				if told := me.log.errors(); len(told) != 1 || !strings.Contains(told[0], errShared.Error()) {
+					t.Errorf("told %q", told)
+				}
+				renewed := time.Now()
+				if err := a.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				me.await(t, term)
+				if after := time.Since(renewed); after < times.LeaseDuration-times.RetryPeriod {
+					t.Errorf("leads %s after the other's last renewal", after)
+				}
+			})
+		})
+	}
+}
+
+// Its former life could be at work still, on a node that is cut off.
+func TestAProcessWaitsForAFormerLifeOfItsIdentity(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		former := compete(t, a, "me")
+		term := former.await(t, nil)
+		time.Sleep(between)
+		renewed := lastRenewed(term)
+		former.line.set(true)
+		me := compete(t, a, "me")
+		me.await(t, nil)
+		if after := time.Since(renewed); after < times.LeaseDuration {
+			t.Errorf("leads %s after the last renewal", after)
+		}
+		if term.Check() == nil {
+			t.Error("two lead")
+		}
+		if told := me.log.errors(); len(told) != 0 {
+			t.Errorf("told %q of what need not be wrong", told)
+		}
+	})
+}
+
+func TestALeaseOfAnotherProcessWithTheSameIdentityIsNotReleased(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		me.await(t, nil)
+		time.Sleep(between)
+		a.edit(func(l *coordinationv1.Lease) { moment := metav1.NowMicro(); l.Spec.RenewTime = &moment })
+		synctest.Wait()
+		me.stop()
+		if got := a.holder(); got != "me" {
+			t.Errorf("lease held by %q", got)
 		}
 	})
 }

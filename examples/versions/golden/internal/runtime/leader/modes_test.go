@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,7 @@ import (
 	"example.com/versions/internal/runtime/budget"
 	"example.com/versions/internal/runtime/cause"
 	"example.com/versions/internal/runtime/chain"
+	"example.com/versions/internal/runtime/fence"
 	"example.com/versions/internal/runtime/runtimetest"
 )
 
@@ -112,6 +114,105 @@ func TestJoinSticksToTheTermOfTheWork(t *testing.T) {
 	})
 }
 
+// A clean-up that must also be made when its work was cancelled is detached from
+// it, as context.WithoutCancel is for, and so outlives the term.
+func TestAWriteDecidedInAnEarlierTermIsNotSentInALaterOne(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		first := me.await(t, nil)
+		sent := 0
+		cfg, err := me.Fence(&rest.Config{Host: "http://api", Transport: answering(func(*http.Request) { sent++ })})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := rest.HTTPClientFor(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove := func(ctx context.Context) error {
+			r, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://api/api/v1/namespaces/default/pods/p", nil)
+			if err != nil {
+				return err
+			}
+			response, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			return response.Body.Close()
+		}
+		pass, leave, err := first.Join(me.Into(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		cleanup := context.WithoutCancel(pass)
+		if err := remove(cleanup); err != nil || sent != 1 {
+			t.Errorf("in its own term: %d sent, %v", sent, err)
+		}
+		a.steal("thief", time.Second)
+		second := me.await(t, first)
+		var refused *fence.RefusedError
+		if err := remove(cleanup); !errors.As(err, &refused) || !strings.Contains(err.Error(), "held by thief") || sent != 1 {
+			t.Errorf("in a later one: %d sent, %v", sent, err)
+		}
+		if _, _, err := second.Join(cleanup); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("joined a later term: %v", err)
+		}
+		if err := remove(t.Context()); err != nil || sent != 2 {
+			t.Errorf("of no term: %d sent, %v", sent, err)
+		}
+	})
+}
+
+// answering stands for an API server that takes everything.
+type answering func(*http.Request)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	f(r)
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func TestTermOfIsTheTermThatWasJoined(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		term := me.await(t, nil)
+		if found, ok := TermOf(me.Into(t.Context())); ok {
+			t.Errorf("term %v of work that joined none", found)
+		}
+		work, leave, err := me.Join(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		other := newTerm(t.Context(), "me", 1, time.Hour, now, now()) // of another lease
+		both, leave, err := other.Join(work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		term.end(cause.LeadershipLost)
+		for name, test := range map[string]struct {
+			ctx  context.Context
+			want *Term
+		}{
+			"of the work":       {work, term},
+			"of detached work":  {context.WithoutCancel(work), term},
+			"the innermost one": {both, other},
+		} {
+			if found, ok := TermOf(test.ctx); !ok || found != test.want {
+				t.Errorf("%s: %v, %t", name, found, ok)
+			}
+		}
+		if _, _, err := Join(work); !errors.Is(err, cause.LeadershipLost) {
+			t.Errorf("joined a term that is over: %v", err)
+		}
+		if !term.Joined(both) || !other.Joined(both) || other.Joined(work) {
+			t.Error("terms of two leases are taken for each other")
+		}
+		other.end(cause.LeadershipLost)
+	})
+}
+
 // Also for work that had ended before the term did, for a reason of its own.
 func TestNoStatusIsWrittenAfterTheTerm(t *testing.T) {
 	bubble(t, func(t *testing.T, a *api) {
@@ -149,7 +250,7 @@ func TestWhatIsUnderWayIsToldFirst(t *testing.T) {
 				told <- term.ctx.Err()
 			}
 		}}
-		if err := term.enter(work); err != nil {
+		if err := term.enter(work, nil); err != nil {
 			t.Fatal(err)
 		}
 		defer term.leave(work)
@@ -170,12 +271,12 @@ func TestAUseIsToldBeforeTheUsesWithinIt(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer leave()
-			_, leave, err = term.Join(outer)
+			within, leave, err := term.Join(outer)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer leave()
-			inner := term.uses[len(term.uses)-1]
+			inner := joinedOf(within, nil).use
 			cancel := inner.cancel
 			inner.cancel = func(why error) {
 				if why != nil && !errors.Is(context.Cause(outer), cause.LeadershipLost) {
@@ -306,6 +407,40 @@ func TestRunnablesRunOncePerTerm(t *testing.T) {
 		if err := <-done; err != failure {
 			t.Errorf("Start returned %v", err)
 		}
+	})
+}
+
+// A write is refused as soon as the term is over. The context of who makes it is
+// told a moment later, after those of work that was begun earlier.
+func TestARunnableWhoseWriteIsRefusedFirstIsNoFailure(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		me := compete(t, a, "me")
+		term := me.await(t, nil)
+		ran := make(chan struct{})
+		earlier := &use{cancel: func(why error) {
+			if why != nil {
+				<-ran
+			}
+		}}
+		if err := term.enter(earlier, nil); err != nil {
+			t.Fatal(err)
+		}
+		defer term.leave(earlier)
+		r := me.PerTerm(manager.RunnableFunc(func(ctx context.Context) error {
+			for {
+				_, leave, err := term.Join(ctx)
+				if err != nil {
+					return err
+				}
+				leave()
+				time.Sleep(time.Second)
+			}
+		})).(perTerm)
+		time.AfterFunc(time.Minute, func() { term.end(cause.LeadershipLost) })
+		if err := r.run(t.Context(), term); err != nil {
+			t.Errorf("losing the lease ends the process: %v", err)
+		}
+		close(ran)
 	})
 }
 

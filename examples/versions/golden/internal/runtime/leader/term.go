@@ -3,8 +3,10 @@
 package leader
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,6 +26,7 @@ type Term struct {
 	holder      string
 	transitions int32 // of the Lease: with the holder, it tells terms apart for the API server
 	safe        time.Duration
+	election    *Election                // whose term it is
 	stamp       func(http.Header, *Term) // nil without server-side fence
 	now         func() instant
 
@@ -32,14 +35,18 @@ type Term struct {
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	renewed instant // when the last renewal that succeeded was sent
-	uses    []*use  // under way, in the order in which they were begun
+	renewed instant           // when the last renewal that succeeded was sent
+	uses    map[*use]struct{} // under way
+	begun   uint64            // how many uses have begun
 	closed  bool
 	idle    chan struct{} // closed when closed and there are no uses
 }
 
 // use is something that is done in a term.
-type use struct{ cancel context.CancelCauseFunc }
+type use struct {
+	cancel context.CancelCauseFunc
+	number uint64 // uses are told in the order in which they were begun
+}
 
 var _ fence.Permission = (*Term)(nil)
 
@@ -48,7 +55,7 @@ var _ fence.Permission = (*Term)(nil)
 func newTerm(base context.Context, holder string, transitions int32, safe time.Duration, clock func() instant, renewed instant) *Term {
 	t := &Term{
 		holder: holder, transitions: transitions, safe: safe, now: clock, renewed: renewed,
-		idle: make(chan struct{}),
+		uses: map[*use]struct{}{}, idle: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(base)
 	go t.watchClock()
@@ -116,7 +123,7 @@ func (t *Term) end(why *cause.Cause) {
 		return
 	}
 	t.mu.Lock()
-	uses := slices.Clone(t.uses)
+	uses := slices.SortedFunc(maps.Keys(t.uses), func(a, b *use) int { return cmp.Compare(a.number, b.number) })
 	t.mu.Unlock()
 	for _, u := range uses {
 		u.cancel(why)
@@ -126,18 +133,33 @@ func (t *Term) end(why *cause.Cause) {
 
 // Join implements fence.Permission. The returned context ends with ctx and with
 // the term, and no status is written for work under it once the term is over.
+// Work that was begun in an earlier term of the same election is over with that,
+// also if its context has been detached since, and does not join another.
 func (t *Term) Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	joined, cancel := context.WithCancelCause(into(budget.WithFence(ctx, t.ctx), t))
-	u := &use{cancel}
-	if err := t.enter(u); err != nil {
+	earlier := joinedOf(ctx, t.election)
+	if earlier != nil && earlier.term != t {
+		if err := earlier.term.Check(); err != nil {
+			return nil, nil, err
+		}
+	}
+	within := &joined{Fenced: budget.Fenced{Context: ctx, Fence: t.ctx}, term: t, use: &use{}}
+	own, cancel := context.WithCancelCause(within)
+	within.use.cancel = cancel
+	if err := t.enter(within.use, earlier); err != nil {
 		cancel(err)
 		return nil, nil, err
 	}
-	return joined, func() { t.leave(u) }, nil
+	return own, func() { t.leave(within.use) }, nil
 }
 
-// enter notes a use that begins.
-func (t *Term) enter(u *use) error {
+// Joined implements fence.Permission.
+func (t *Term) Joined(ctx context.Context) bool {
+	j := joinedOf(ctx, t.election)
+	return j != nil && j.term == t
+}
+
+// enter notes a use that begins, within another one if outer is not nil.
+func (t *Term) enter(u *use, outer *joined) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
@@ -146,11 +168,22 @@ func (t *Term) enter(u *use) error {
 	if why := t.over.Load(); why != nil { // whose uses have been told already
 		return why
 	}
-	if t.closed {
+	if t.closed && !t.underWay(outer) {
 		return errClosing
 	}
-	t.uses = append(t.uses, u)
+	t.begun++
+	u.number = t.begun
+	t.uses[u] = struct{}{}
 	return nil
+}
+
+// underWay tells whether a use that is not over was joined as outer.
+func (t *Term) underWay(outer *joined) bool {
+	if outer == nil {
+		return false
+	}
+	_, ok := t.uses[outer.use]
+	return ok
 }
 
 // leave notes that a use is over. It may be called more than once.
@@ -158,11 +191,10 @@ func (t *Term) leave(u *use) {
 	u.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.Index(t.uses, u)
-	if i < 0 {
+	if _, ok := t.uses[u]; !ok {
 		return
 	}
-	t.uses = slices.Delete(t.uses, i, i+1)
+	delete(t.uses, u)
 	if t.closed && len(t.uses) == 0 {
 		close(t.idle)
 	}
@@ -171,8 +203,9 @@ func (t *Term) leave(u *use) {
 // errClosing is why there are no new uses of a term that is being given up.
 var errClosing = cause.LeadershipLost.With("lease is being given up")
 
-// close lets no use begin any more, without ending those there are. The
-// returned channel is closed when the last one is over. It must be called once.
+// close lets no use begin any more but within one there is, without ending those.
+// The returned channel is closed when the last one is over. It must be called
+// once.
 func (t *Term) close() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()

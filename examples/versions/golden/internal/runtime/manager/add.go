@@ -13,10 +13,11 @@ import (
 // Add adds a runnable. With leader election one that needs it, which is
 // controller-runtime's default, runs once in each term of this process, with a
 // context that ends with the term; every other one, and every controller, runs
-// for as long as the process.
+// for as long as the process. The process is not ready before the sources of the
+// controllers have synced.
 func (r *Runtime) Add(runnable manager.Runnable) error {
 	if r.election == nil || !needsElection(runnable) {
-		return r.Manager.Add(runnable)
+		return r.add(runnable)
 	}
 	switch runnable.(type) {
 	case *manager.Server:
@@ -29,8 +30,23 @@ func (r *Runtime) Add(runnable manager.Runnable) error {
 	return r.Manager.Add(r.election.PerTerm(runnable))
 }
 
+func (r *Runtime) add(runnable manager.Runnable) error {
+	c, ok := runnable.(controller)
+	if !ok {
+		return r.Manager.Add(runnable)
+	}
+	ready := r.startup.part()
+	err := r.Manager.Add(awaited{controller: c, ready: ready})
+	if err != nil {
+		ready()
+	}
+	return err
+}
+
 // controller is what controller-runtime itself tells controllers by.
 type controller interface {
+	manager.Runnable
+	// Warmup starts the sources and waits for them to sync.
 	Warmup(ctx context.Context) error
 }
 

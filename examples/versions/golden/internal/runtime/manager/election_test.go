@@ -48,7 +48,7 @@ func TestWhatNeedsElectionRunsOncePerTerm(t *testing.T) {
 		"a function":         {plain, true},
 		"a cluster":          {other, false},
 		"a server":           {always, false},
-		"an unneeding thing": {started(make(chan struct{})), false},
+		"an unneeding thing": {started(func() {}), false},
 	}
 	for name, test := range tests {
 		for _, settings := range []Settings{{}, elected} {
@@ -171,7 +171,7 @@ func TestReadinessNamesTheMode(t *testing.T) {
 			if w := ask(r, "/readyz"); w.Code == http.StatusOK {
 				t.Error("ready before it runs")
 			}
-			close(r.up)
+			close(r.startup.done)
 			if w := ask(r, "/readyz"); w.Code != http.StatusOK {
 				t.Errorf("not ready: %s", w.Body)
 			}
@@ -188,7 +188,7 @@ func TestReadinessNamesTheMode(t *testing.T) {
 
 func TestProbesHaveTheirPaths(t *testing.T) {
 	r := start(t.Context(), t, Settings{}, nil)
-	close(r.up)
+	close(r.startup.done)
 	if err := r.AddHealthzCheck("mine", func(*http.Request) error { return nil }); err != nil {
 		t.Fatal(err)
 	}

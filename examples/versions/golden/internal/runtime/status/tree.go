@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -189,28 +190,37 @@ func prefix(from, to []any) bool {
 	return true
 }
 
-// merge applies the changes that lead from base to ours to theirs.
-func merge(base, ours, theirs any) any {
-	if reflect.DeepEqual(base, ours) {
+// merge applies the changes that lead from base to ours to theirs. Conditions of the
+// owned types become ours, whatever theirs are.
+func merge(base, ours, theirs any, owned ...string) any {
+	return merger{owned}.merge(base, ours, theirs)
+}
+
+// merger merges, and gives the conditions of some types the last word: the runtime
+// owns them, whoever wrote them last.
+type merger struct{ owned []string }
+
+func (m merger) merge(base, ours, theirs any) any {
+	if reflect.DeepEqual(base, ours) && !m.asserts(ours) {
 		return theirs
 	}
 	switch our := ours.(type) {
 	case map[string]any:
 		if their, ok := theirs.(map[string]any); ok {
 			b, _ := base.(map[string]any)
-			return mergeObjects(b, our, their)
+			return m.mergeObjects(b, our, their)
 		}
 	case []any:
 		their, ok := theirs.([]any)
-		if ok && holdsObjects(their) {
+		if ok || theirs == nil {
 			b, _ := base.([]any)
-			return mergeLists(b, our, their)
+			return m.mergeLists(b, our, their)
 		}
 	}
 	return ours
 }
 
-func mergeObjects(base, ours, theirs map[string]any) map[string]any {
+func (m merger) mergeObjects(base, ours, theirs map[string]any) map[string]any {
 	merged := maps.Clone(theirs)
 	for k := range base {
 		if _, ok := ours[k]; !ok {
@@ -221,51 +231,155 @@ func mergeObjects(base, ours, theirs map[string]any) map[string]any {
 		their, ok := theirs[k]
 		switch old, known := base[k]; {
 		case ok:
-			merged[k] = merge(old, our, their)
-		case !known || !reflect.DeepEqual(old, our):
+			merged[k] = m.merge(old, our, their)
+		case !known:
 			merged[k] = our
+		case !reflect.DeepEqual(old, our), m.asserts(our): // they removed it
+			merged[k] = m.merge(old, our, nil)
 		}
 	}
 	return merged
 }
 
-// mergeLists matches elements by key, else by place if all lists are of one
-// length, and else takes our list as a whole.
-func mergeLists(base, ours, theirs []any) []any {
-	key, ok := keyOf(base, ours, theirs)
-	if !ok {
-		if len(base) != len(ours) || len(theirs) != len(ours) {
-			return ours
-		}
-		merged := make([]any, len(ours))
-		for i := range ours {
-			merged[i] = merge(base[i], ours[i], theirs[i])
-		}
-		return merged
+// mergeLists matches elements by key, else by value where each list is a set, else
+// by place if all lists are of one length, and else takes our list as a whole.
+func (m merger) mergeLists(base, ours, theirs []any) []any {
+	if key, ok := keyOf(base, ours, theirs); ok {
+		return m.mergeByKey(key, base, ours, theirs)
 	}
-	was, our := byKey(key, base), byKey(key, ours)
+	if isSet(base) && isSet(ours) && isSet(theirs) {
+		return mergeSets(base, ours, theirs)
+	}
+	if len(base) != len(ours) || len(theirs) != len(ours) {
+		return ours
+	}
+	merged := make([]any, len(ours))
+	for i := range ours {
+		merged[i] = m.merge(base[i], ours[i], theirs[i])
+	}
+	return merged
+}
+
+func (m merger) mergeByKey(key string, base, ours, theirs []any) []any {
+	was, our, present := byKey(key, base), byKey(key, ours), byKey(key, theirs)
+	whole := areConditions(key, base, ours, theirs)
 	merged := make([]any, 0, len(theirs)+len(ours))
 	for _, their := range theirs {
 		id := their.(map[string]any)[key]
 		old, known := was[id]
 		new, kept := our[id]
 		switch {
+		case whole && kept && (m.owns(id) || !reflect.DeepEqual(old, new)):
+			merged = append(merged, replaceCondition(old, new, their))
+		case whole && m.owns(id):
 		case kept:
-			merged = append(merged, merge(old, new, their))
+			merged = append(merged, m.merge(old, new, their))
 		case !known:
 			merged = append(merged, their)
 		}
 	}
-	present := byKey(key, theirs)
 	for _, e := range ours {
 		id := e.(map[string]any)[key]
 		if _, ok := present[id]; ok {
 			continue
 		}
-		if old, known := was[id]; known && reflect.DeepEqual(old, e) {
+		if old, known := was[id]; known && reflect.DeepEqual(old, e) && !(whole && m.owns(id)) {
 			continue // they removed what we did not touch
 		}
 		merged = append(merged, e)
+	}
+	return merged
+}
+
+// asserts reports whether v is a list of conditions with owned ones among them, which
+// are written even if the pass left them as it had read them.
+func (m merger) asserts(v any) bool {
+	list, ok := v.([]any)
+	if !ok || len(m.owned) == 0 {
+		return false
+	}
+	for _, e := range list {
+		if c, _ := e.(map[string]any); m.owns(c["type"]) && areConditions("type", list) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m merger) owns(conditionType any) bool {
+	name, ok := conditionType.(string)
+	return ok && slices.Contains(m.owned, name)
+}
+
+// areConditions reports whether the elements of all lists are conditions: told apart
+// by their type, each with a status.
+func areConditions(key string, lists ...[]any) bool {
+	if key != "type" {
+		return false
+	}
+	for _, list := range lists {
+		for _, e := range list {
+			c, _ := e.(map[string]any)
+			if _, ok := c["status"].(string); !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// replaceCondition is our condition in the place of theirs: half of one and half of
+// the other would say what nobody said. Of theirs it has the fields that no Go type
+// knows, and the time since when it says what ours says too.
+func replaceCondition(base, our, their any) any {
+	const status, transition = "status", "lastTransitionTime"
+	was, _ := base.(map[string]any)
+	replaced, old := maps.Clone(our.(map[string]any)), their.(map[string]any)
+	for field, value := range old {
+		_, known := was[field]
+		_, set := replaced[field]
+		if !known && !set && !slices.Contains(conditionFields, field) {
+			replaced[field] = value
+		}
+	}
+	if replaced[status] == old[status] && replaced[transition] != nil && old[transition] != nil {
+		replaced[transition] = old[transition]
+	}
+	return replaced
+}
+
+// conditionFields are those of metav1.Condition. One that is not encoded is empty, and
+// not unknown.
+var conditionFields = []string{"type", "status", "observedGeneration", "lastTransitionTime", "reason", "message"}
+
+// isSet reports whether a list holds scalars, none of them twice.
+func isSet(list []any) bool {
+	seen := make(map[any]bool, len(list))
+	for _, e := range list {
+		switch e.(type) {
+		case map[string]any, []any:
+			return false
+		}
+		if seen[e] {
+			return false
+		}
+		seen[e] = true
+	}
+	return true
+}
+
+// mergeSets removes from theirs what we removed and adds what we added.
+func mergeSets(base, ours, theirs []any) []any {
+	merged := make([]any, 0, len(theirs)+len(ours))
+	for _, e := range theirs {
+		if slices.Contains(ours, e) || !slices.Contains(base, e) {
+			merged = append(merged, e)
+		}
+	}
+	for _, e := range ours {
+		if !slices.Contains(base, e) && !slices.Contains(merged, e) {
+			merged = append(merged, e)
+		}
 	}
 	return merged
 }

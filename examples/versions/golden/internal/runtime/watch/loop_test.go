@@ -256,6 +256,26 @@ func TestLoopBacksOff(t *testing.T) {
 	})
 }
 
+// A server need not send bookmarks, and a resource need not change.
+func TestAQuietWatchIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const quiet = 10
+		ctx, cancel := context.WithTimeout(t.Context(), quiet*5*time.Minute)
+		defer cancel()
+		s := &script{t: t}
+		for range quiet {
+			s.steps = append(s.steps, step{events: func(w *apiwatch.FakeWatcher) { time.Sleep(5 * time.Minute); w.Stop() }})
+		}
+		logger := funcr.New(func(_, line string) { t.Error(line) }, funcr.Options{Verbosity: 1})
+		if err := (&watch.Loop{Source: s, Handler: s}).Start(log.IntoContext(ctx, logger)); err != nil {
+			t.Errorf("error %v", err)
+		}
+		if len(s.steps) > 0 {
+			t.Errorf("%d of %d watches were not asked for in time", len(s.steps), quiet)
+		}
+	})
+}
+
 // People are told once of a watch that keeps failing, and not of every cut.
 func TestLoopTellsOfLastingFailures(t *testing.T) {
 	for failures, want := range map[int]int{3: 0, 100: 1} {
