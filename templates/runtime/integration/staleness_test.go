@@ -111,7 +111,7 @@ func (s *stale) create(t *testing.T, spec runtimetest.WidgetSpec) *widget {
 func (s *stale) createInTurn(t *testing.T, n int) {
 	t.Helper()
 	for range n {
-		s.turns <- struct{}{}
+		s.turn(t)
 		s.create(t, runtimetest.WidgetSpec{})
 	}
 }
@@ -163,13 +163,24 @@ func (s *stale) settles(t *testing.T, wrong func(*widget) bool) int {
 	}
 	before, since := -1, time.Now()
 	for { // until nothing changes any more
+		begun := time.Now()
 		switch now := wrongs(); {
 		case now != before:
 			before, since = now, time.Now()
 		case now == 0 && time.Since(since) > 2*s.delay, time.Since(since) > 4*time.Second+4*s.delay:
 			return now
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(max(20*time.Millisecond, 4*time.Since(begun))) // a long list is no work to do all the time
+	}
+}
+
+// turn takes a turn.
+func (s *stale) turn(t *testing.T) {
+	t.Helper()
+	select {
+	case s.turns <- struct{}{}:
+	case <-time.After(time.Minute):
+		t.Fatal("none of the objects before this one comes to an end")
 	}
 }
 
@@ -289,14 +300,14 @@ func TestNoReadyConditionStaysWrong(t *testing.T) {
 		stage.Add(1)
 		stored := s.stored(t)
 		for i := range stored {
-			s.turns <- struct{}{}
+			s.turn(t)
 			poke <- event.GenericEvent{Object: &stored[i]}
 		}
 		settled("of one that was ready")
 
 		stage.Add(1)
 		for i := range stored {
-			s.turns <- struct{}{}
+			s.turn(t)
 			s.resize(t, &stored[i], 7)
 		}
 		settled("of a new generation")
@@ -321,11 +332,11 @@ func (m *maker) FinalizeKind(_ context.Context, w *widget) error {
 // An object is deleted while its first pass makes a bucket.
 func TestNoBucketLeaks(t *testing.T) {
 	objects := count(20, 400)
-	for name, pass := range map[string]func(s *stale, ctx context.Context, w *widget) error{
-		"deleted by the pass": func(s *stale, ctx context.Context, w *widget) error {
+	for name, pass := range map[string]func(ctx context.Context, s *stale, w *widget) error{
+		"deleted by the pass": func(ctx context.Context, s *stale, w *widget) error {
 			return s.client.Delete(ctx, &widget{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name}})
 		},
-		"deleted after 50 ms of 60": func(s *stale, ctx context.Context, w *widget) error {
+		"deleted after 50 ms of 60": func(ctx context.Context, s *stale, w *widget) error {
 			time.Sleep(50 * time.Millisecond)
 			err := s.client.Delete(ctx, &widget{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name}})
 			time.Sleep(10 * time.Millisecond)
@@ -345,7 +356,7 @@ func TestNoBucketLeaks(t *testing.T) {
 					made.add(bucket)
 					w.Status.Phase = bucket
 					<-s.turns
-					return pass(s, ctx, w)
+					return pass(ctx, s, w)
 				}
 				s.operate(t, s.proxy(t).Config(), manager.Settings{}, m)
 				s.createInTurn(t, objects)
@@ -359,29 +370,37 @@ func TestNoBucketLeaks(t *testing.T) {
 // The next pass comes at once, and must see the bucket that the last has written of.
 func TestNoBucketIsMadeTwice(t *testing.T) {
 	objects := count(20, 1000)
-	lagging(t, func(t *testing.T, s *stale) {
-		m := &maker{}
-		var passes counter
-		m.user = func(_ context.Context, w *widget) error {
-			if w.Namespace != s.namespace {
-				return nil
-			}
-			if w.Status.Phase == "" {
-				w.Status.Phase = "bucket-" + w.Name
-				m.buckets.add(w.Status.Phase)
-			}
-			switch passes.add(w.Name) {
-			case 1, 2:
-				return requeue.After(time.Millisecond)
-			case 3:
-				<-s.turns
-			}
-			return nil
-		}
-		s.operate(t, s.proxy(t).Config(), manager.Settings{}, m)
-		s.createInTurn(t, objects)
-		within(t, 2*time.Minute, "three passes of all", func() bool { return passes.times(3) == objects })
-		s.settles(t, unready)
-		s.found(t, "bucket made again", m.buckets.again(), objects)
-	})
+	for name, finalizer := range map[string]bool{"with a finalizer": true, "without a finalizer": false} {
+		t.Run(name, func(t *testing.T) {
+			lagging(t, func(t *testing.T, s *stale) {
+				m := &maker{}
+				var passes counter
+				m.user = func(_ context.Context, w *widget) error {
+					if w.Namespace != s.namespace {
+						return nil
+					}
+					if w.Status.Phase == "" {
+						w.Status.Phase = "bucket-" + w.Name
+						m.buckets.add(w.Status.Phase)
+					}
+					switch passes.add(w.Name) {
+					case 1, 2:
+						return requeue.After(time.Millisecond)
+					case 3:
+						<-s.turns
+					}
+					return nil
+				}
+				var u reconciler.Interface[*widget] = m.user
+				if finalizer {
+					u = m
+				}
+				s.operate(t, s.proxy(t).Config(), manager.Settings{}, u)
+				s.createInTurn(t, objects)
+				within(t, 2*time.Minute, "three passes of all", func() bool { return passes.times(3) == objects })
+				s.settles(t, unready)
+				s.found(t, "bucket made again, "+name, m.buckets.again(), objects)
+			})
+		})
+	}
 }
