@@ -59,6 +59,7 @@ bench: $(READY) ## beside the peers, in one run; writes docs/generation.md, runt
 .PHONY: soak
 soak: $(READY) ## what make test does once, many times over; writes docs/leadership.md
 	$(BIN)/python -m benchmarks.leadership --page docs/leadership.md
+	WALKS=20 WALK_STEPS=10 WALK_GO=1 $(BIN)/python -m pytest tests/test_walks.py
 	cd templates/runtime && go test -count=20 -timeout=1h -run 'TestTenThousandCycles|TestManyRuns' ./reconciler ./manager
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
 		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
