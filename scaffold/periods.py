@@ -15,6 +15,8 @@ from scaffold.crd.document import parse
 from scaffold.errors import ProjectError
 
 MANIFEST = "config/manager/manager.yaml"
+# What a merge leaves in a file that two have changed.
+CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 # As in runtime/manager/settings.go.
 _MARGIN = 5.0
 _RECONCILE = 20.0
@@ -27,12 +29,15 @@ def check(project: Path) -> None:
 
     What is no YAML is an :class:`scaffold.errors.InputError`.
     A project without that manifest, or without arguments in it, has nothing to
-    check.
+    check. Nor has one whose manifest an update left in conflict: what follows from
+    the CRDs must not wait for that.
     """
     path = project / MANIFEST
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
+        return
+    if CONFLICT.search(raw):
         return
     documents = [one.data for one in parse(str(path), raw)]
     for pod in _pods(documents):

@@ -6,7 +6,6 @@ copier is imported inside the functions: ``generate`` must not pay for it.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,12 +13,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scaffold import __version__, resources, settings, watches
+from scaffold import __version__, periods, resources, settings, watches
 from scaffold.crd.read import read
 from scaffold.errors import ProjectError, ScaffoldError, ToolError
 from scaffold.generate import Outcome, generate
-
-_CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 
 
 def new(
@@ -79,7 +76,8 @@ def update(project: Path) -> list[str]:
         raise ProjectError(
             f"the update failed: {error}",
             where=str(project),
-            fix="git status shows what it changed; git restore . takes it back",
+            fix="git status shows what it changed; everything was committed, so "
+            "git reset --hard && git clean -fd takes it back",
         ) from error
     return _conflicts(project)
 
@@ -207,7 +205,7 @@ def _conflicts(project: Path) -> list[str]:
             for name in changed.split("\0")
             if name
             and (project / name).is_file()
-            and _CONFLICT.search((project / name).read_bytes())
+            and periods.CONFLICT.search((project / name).read_bytes())
         }
     )
 

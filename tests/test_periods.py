@@ -102,9 +102,13 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_no_yaml(tmp_path: Path) -> None:
-    folder = project(tmp_path, ("apiVersion", "<<<<<<< ours\n:"))
+    folder = project(tmp_path, ("apiVersion", "<<<<< ours\n:"))
     with pytest.raises(InputError, match=r"manager\.yaml:2: not valid YAML"):
         periods.check(folder)
+
+
+def test_a_conflict_is_left_to_who_settles_it(tmp_path: Path) -> None:
+    periods.check(project(tmp_path, ("apiVersion", "<<<<<<< ours\n:")))
 
 
 def test_a_manifest_of_another_sort_is_left_alone(tmp_path: Path) -> None:

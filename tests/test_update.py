@@ -191,7 +191,13 @@ def test_update_lists_conflicts_and_fails(template: Path, tmp_path: Path) -> Non
             "| `make verify` |", "| `make mine` | mine |\n| `make verify` |"
         ),
     )
+    manager = "config/manager/manager.yaml"
+    edit(project / manager, lambda text: text.replace("memory: 256Mi", "memory: 1Gi"))
     commit(project, "mine")
+    edit(
+        template / "templates/project" / f"{manager}.jinja",
+        lambda text: text.replace("memory: 256Mi", "memory: 512Mi"),
+    )
     move_template_on(template)
     done = subprocess.run(
         ["ctxscaffold", "update", str(project)],
@@ -201,9 +207,22 @@ def test_update_lists_conflicts_and_fails(template: Path, tmp_path: Path) -> Non
     )
     assert done.returncode == 1
     assert "conflict: README.md\n" in done.stdout
-    assert "1 files were changed both by you and by the template" in done.stderr
+    assert f"conflict: {manager}\n" in done.stdout
+    assert "2 files were changed both by you and by the template" in done.stderr
     readme = (project / "README.md").read_text()
     assert "make mine" in readme and "make second" in readme
+    # What follows from the CRDs, the runtime too, did not wait for that.
+    assert "(v1.2)" in (project / "internal/runtime/cause/doc.go").read_text()
+    ours = re.compile(r"<<<<<<< .*\n((?:.*\n)*?)=======\n(?:.*\n)*?>>>>>>> .*\n")
+    edit(project / manager, lambda text: ours.sub(r"\1", text))
+    assert "memory: 1Gi" in (project / manager).read_text()
+    settled = subprocess.run(
+        [sys.executable, "-P", "-m", "scaffold", "generate", str(project)],
+        env=os.environ | {"PYTHONPATH": str(template)},
+        capture_output=True,
+        text=True,
+    )
+    assert settled.returncode == 0, settled.stderr
 
 
 def test_update_needs_a_committed_tree(tmp_path: Path) -> None:
