@@ -60,8 +60,8 @@ CONDITION = f"{METAV1}.Condition"
 # A schema of less weight, or a shape of fewer properties, is no evidence by
 # itself: too many have it.
 _TELLING = 4
-# Keywords that add to a schema's weight: few schemas have them by chance. The
-# second half says how Kubernetes refers to other objects.
+# Keywords that add to a schema's weight: few schemas have them by chance. Those that
+# add more are how Kubernetes refers to other objects.
 _WEIGHTS = {
     "enum": 1,
     "format": 1,
