@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ CONDITION = f"{METAV1}.Condition"
 # A schema of less weight, or a shape of fewer properties, is no evidence by
 # itself: too many have it.
 _TELLING = 4
-# Keywords that add to a schema's weight: few schemas have them by chance. The
-# second half says how Kubernetes refers to other objects.
+# Keywords that add to a schema's weight: few schemas have them by chance. Those that
+# add more are how Kubernetes refers to other objects.
 _WEIGHTS = {
     "enum": 1,
     "format": 1,
@@ -171,14 +171,13 @@ def _meant(candidates: Sequence[dict[str, Any]], way: Way) -> dict[str, Any] | N
     found = candidates
     if len(found) > 1:
         found = [one for one in candidates if _is_called(one["type"], way[-1])]
+    parts = _parts([one["type"] for one in candidates])
     for name in reversed(way[-2:]):
         if len(found) != 1:
-            shared = _shared(one["type"] for one in candidates)
             found = [
                 one
-                for one in candidates
-                if "".join(_words(one["type"])[: -shared or None]).lower()
-                in name.lower()
+                for one, part in zip(candidates, parts, strict=True)
+                if part and part in name.lower()
             ]
     if len(found) != 1:
         found = [one for one in candidates if one["type"] in _RATHER]
@@ -209,15 +208,25 @@ def _words(name: str) -> list[str]:
     return _WORD.findall(name.partition(".")[2])
 
 
-def _shared(names: Iterable[str]) -> int:
-    """Return how many words types' names have in common at their ends."""
-    each = [list(reversed(_words(name))) for name in names]
-    same = 0
-    for words in zip(*each, strict=False):
-        if len(set(words)) > 1:
+def _parts(names: Sequence[str]) -> list[str]:
+    """Return of each type's name what it does not share with others at either end.
+
+    Of PodAffinity and PodAntiAffinity that is nothing and "anti".
+    """
+    words = [_words(name) for name in names]
+    first = _same(words)
+    last = _same([list(reversed(one[first:])) for one in words])
+    return ["".join(one[first : len(one) - last]).lower() for one in words]
+
+
+def _same(words: Sequence[Sequence[str]]) -> int:
+    """Return how many words are the same in all, from the first."""
+    count = 0
+    for each in zip(*words, strict=False):
+        if len(set(each)) > 1:
             break
-        same += 1
-    return same
+        count += 1
+    return count
 
 
 @cache

@@ -222,6 +222,9 @@ def normal_schema(schema: Schema) -> Schema:
     for key, value in schema.items():
         if key in WORDS:
             continue
+        if key == "default" and value is not None:  # also one that is empty
+            made[key] = value
+            continue
         if value is None or value is False or value == "":
             if key == "additionalProperties" and value is False:
                 made[key] = value

@@ -3,7 +3,7 @@
 generates   its Go is rendered
 steady      its Go is the same in whatever words the CRD is
 compiles    with its deepcopy file, which equals controller-gen's
-exact       controller-gen gives the schema back without the residual patch
+exact       controller-gen gives the schema back, but for words, without the residual patch
 predicted   exact is what was foreseen
 patched     with the patch, controller-gen gives the CRD back byte for byte
 lossless    random objects go through Go unchanged

@@ -115,6 +115,13 @@ def test_what_go_cannot_say_is_no_type_of_kubernetes() -> None:
     }
 
 
+def test_a_default_counts_though_it_is_empty() -> None:
+    # As before v0.30: an API server fills in nothing.
+    selector = schema("corev1.SecretKeySelector")
+    assert selector["properties"]["name"].pop("default") == ""
+    assert known_types(secretKeyRef=selector) == {}
+
+
 def test_the_name_of_the_field_decides_between_types_of_one_schema() -> None:
     selector = schema("corev1.SecretKeySelector")
     assert known_types(password=selector) == {"corev1.SecretKeySelector": 1}

@@ -128,6 +128,9 @@ def test_the_field_decides_between_types_of_one_shape() -> None:
     assert similar(podAffinity=AFFINITY) == {
         "WidgetSpecPodAffinity": "corev1.PodAffinity"
     }
+    assert similar(podRules=_object(antiAffinity=AFFINITY)) == {
+        "WidgetSpecPodRulesAntiAffinity": "corev1.PodAntiAffinity"
+    }
     assert "WidgetSpecPlacement" not in similar(placement=AFFINITY)
 
 
