@@ -171,17 +171,29 @@ func (e *Election) Fence(cfg *rest.Config) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := server == e.server
-	return fence.Config(cfg, func() (fence.Permission, error) {
-		t, err := e.Term()
-		switch {
-		case err != nil:
-			return nil, err
-		case told:
-			return t, nil
-		}
-		return elsewhere{t}, nil
-	})
+	if server != e.server {
+		return fence.Config(cfg, e.abroad)
+	}
+	return fence.Config(cfg, e.permission)
+}
+
+// permission is Term with an interface for result, which must not be a nil
+// *Term in an interface.
+func (e *Election) permission() (fence.Permission, error) {
+	t, err := e.Term()
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// abroad is permission for another cluster.
+func (e *Election) abroad() (fence.Permission, error) {
+	t, err := e.Term()
+	if err != nil {
+		return nil, err
+	}
+	return abroad{t}, nil
 }
 
 // serverOf names the API server of cfg.
@@ -193,12 +205,12 @@ func serverOf(cfg *rest.Config) (string, error) {
 	return strings.TrimSuffix(server.String(), "/"), nil
 }
 
-// elsewhere is a term as the permission to write to another cluster.
-type elsewhere struct{ *Term }
+// abroad is a term as the permission to write to another cluster.
+type abroad struct{ *Term }
 
 // Stamp implements fence.Permission. There, a stamp would be taken for an
 // impersonation of somebody who is unknown, or somebody else.
-func (elsewhere) Stamp(http.Header) {}
+func (abroad) Stamp(http.Header) {}
 
 // next waits for a term other than last to be in force, and returns false if ctx
 // ends before.
