@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.leadership.bars import bars, instrument
+from benchmarks.leadership.bars import bars, instrument, times
 from benchmarks.leadership.page import page
 from benchmarks.leadership.report import FULL, SHORT, Report, measure
 from benchmarks.leadership.timeline import picture
@@ -27,7 +27,7 @@ def main() -> int:
     if options.report:
         options.report.write_text(text, "utf-8")
     report = Report.read(text)
-    held = [*bars(report, plan), *instrument(report)]
+    held = [*bars(report, plan), *times(report), *instrument(report)]
     print("\n".join(map(str, held)))
     broken = sum(not bar.holds for bar in held)
     if broken:

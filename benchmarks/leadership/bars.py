@@ -15,6 +15,15 @@ INCIDENTS = {
     "freeze": "the process is frozen for longer than the lease",
     "stop": "the process gets SIGTERM",
 }
+WHY = {
+    "steal": "held by",
+    "steal, unwatched": "held by",
+    "delete": "deleted",
+    "partition": "not renewed",
+    "freeze": "not renewed",
+}
+"""What ends the term. Whoever learns it too late finds that its time has run out."""
+TIMELY = "not renewed"
 STEAL = 50.0  # milliseconds from a steal to the end of the term, in the median
 SLACK = 10  # goroutines: connections and timers come and go; a leak would be one a term
 
@@ -32,10 +41,10 @@ class Bar:
 
 
 def bars(report: Report, plan: Plan) -> list[Bar]:
-    """Return everything that must hold of ``report``, made by ``plan``."""
+    """Return what must hold of ``report``, made by ``plan``, on any machine."""
     return [
         *_incidents(report, plan),
-        *_times(report),
+        *_causes(report),
         *_transitions(report, plan),
         *_killing(report, plan),
     ]
@@ -62,7 +71,32 @@ def _incidents(report: Report, plan: Plan) -> Iterator[Bar]:
             )
 
 
-def _times(report: Report) -> Iterator[Bar]:
+def _causes(report: Report) -> Iterator[Bar]:
+    for name, why in WHY.items():
+        outcomes = report.incidents[name]["ours"].outcomes
+        known = sum(why in o.why or TIMELY in o.why for o in outcomes)
+        yield Bar(
+            f"{INCIDENTS[name]}: that is why the term ended",
+            f"{known} of {len(outcomes)}",
+            known == len(outcomes),
+        )
+    outcomes = report.incidents["stop"]["ours"].outcomes
+    released = sum(o.taken_from == "" for o in outcomes)
+    yield Bar(
+        f"{INCIDENTS['stop']}: the next leader took a lease that was released",
+        f"{released} of {len(outcomes)}",
+        released == len(outcomes),
+    )
+    stop = report.incidents["stop"]["ours"]
+    yield Bar(
+        "writes after the release of the lease",
+        str(stop.sum("beyond")),
+        stop.sum("beyond") == 0,
+    )
+
+
+def times(report: Report) -> Iterator[Bar]:
+    """Yield how long things may take, on a machine that is not too busy."""
     lease = report.lease
     ended = median(report.incidents["steal"]["ours"].ended())
     yield Bar(
@@ -82,15 +116,9 @@ def _times(report: Report) -> Iterator[Bar]:
         f"{median(cut):.1f} ms, {max(cut):.1f} ms at most",
         median(cut) <= limit,
     )
-    stop = report.incidents["stop"]["ours"]
-    yield Bar(
-        "writes after the release of the lease",
-        str(stop.sum("beyond")),
-        stop.sum("beyond") == 0,
-    )
     yield _within(
         "a successor leads within a retry period of the release",
-        stop.handover(),
+        report.incidents["stop"]["ours"].handover(),
         lease["retryperiod"],
     )
 

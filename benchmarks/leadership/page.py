@@ -56,7 +56,36 @@ The first steal of the run. In red, writes of a leader that is none any more bes
 
 {table(("what", "found"), [(bar.claim, bar.found) for bar in held])}
 
-`tests/leader` asserts the same of five of each, and that the plain managers do write where they should not, or nothing would be measured.
+`tests/leader` asserts the same of five of each, but for the times, and that the plain managers do write where they should not, or nothing
+would be measured.
+
+## What counts as what
+
+The term of a write is the one that the work under its context was begun in. A context that was detached, as by `context.WithoutCancel`, is
+still of that term, so that a clean-up which outlives its term is not sent in the next; `leader.TermOf(ctx)` tells which it is. Only a
+context that has joined no term writes in whichever is in force.
+
+A write is what is not known to be harmless: see [package fence](../templates/runtime/fence). A deletion is a dry run if the options in its
+body say so, or those in its query if it has no body, as the API server reads them. A request that upgrades its connection is a stream,
+whatever its subresource, except where the API server only answers: a watch of a resource, and the log of a pod. Streams end with the term
+like everything else. client-go's executors for exec, attach and port forwarding keep their connections to themselves: they are opened under a
+context that ends with the term, that of a pass or one from `leader.Join`, or not at all.
+
+Another cluster's config is fenced by the same call as the operator's own, and used for clients or a `cluster.Cluster`:
+
+```go
+cfg, err := rt.Election().Fence(otherCluster)
+```
+
+Its API server is not told of the term by `--leader-elect-server-fence`: it does not have the lease to compare with.
+
+## What may be wrong with a lease
+
+- Its resource versions begin anew when etcd is restored from a backup. What the lock reads or writes is the truth all the same; only what
+  the watch brings has to be newer than what is known. Whoever holds the lease by the backup goes on.
+- Two processes have the same `--leader-elect-identity`. A renewal that this process has not sent is another's: it ends the term, whose cause
+  says so, and the log says what to do. Both take part as if they had two names, so that one of them leads. A process that starts under
+  the identity of its former life waits, as any successor does, unless that one has released the lease.
 
 ## What this does not cover
 

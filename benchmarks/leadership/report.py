@@ -54,6 +54,10 @@ class Outcome:
     beyond: int
     overlap: int
     reelected: bool
+    why: str
+    """The reason that the former leader gave for the end of its term."""
+    taken_from: str
+    """Who held the lease right before the next leader; empty if it was released."""
     lines: tuple[Line, ...]
 
     @classmethod
@@ -67,6 +71,8 @@ class Outcome:
             found["beyond"],
             found["overlap"],
             found["reelected"],
+            found["why"],
+            found["from"],
             tuple(Line(**line) for line in found.get("lines", ())),
         )
 

@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -27,8 +30,10 @@ import (
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/chain"
@@ -162,6 +167,14 @@ func TestNoClientWritesWhileObserving(t *testing.T) {
 			_, err := maps.Apply(ctx, applycore.ConfigMap("fence", "default").WithData(map[string]string{"c": "d"}), metav1.ApplyOptions{FieldManager: "test", Force: true})
 			return err
 		}},
+		{"delete with a body, which is against the query", func(ctx context.Context) error {
+			return typed.CoreV1().RESTClient().Delete().Namespace("default").Resource("configmaps").Name("fence").
+				Param("dryRun", metav1.DryRunAll).Body(&metav1.DeleteOptions{}).Do(ctx).Error()
+		}},
+		{"typed create of what is deleted by now", func(ctx context.Context) error {
+			_, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "fence"}}, metav1.CreateOptions{})
+			return err
+		}},
 		{"typed delete", func(ctx context.Context) error { return maps.Delete(ctx, "fence", metav1.DeleteOptions{}) }},
 		{"delete collection", func(ctx context.Context) error { return maps.DeleteCollection(ctx, metav1.DeleteOptions{}, all) }},
 		{"scale", func(ctx context.Context) error {
@@ -216,6 +229,16 @@ func TestNoClientWritesWhileObserving(t *testing.T) {
 		"dry run": func(ctx context.Context) error {
 			return rt.GetClient().Patch(ctx, w.DeepCopy(), merge(label), client.DryRunAll)
 		},
+		"dry run of a deletion": func(ctx context.Context) error { return rt.GetClient().Delete(ctx, w.DeepCopy(), client.DryRunAll) },
+		"dry run of a deletion in protobuf": func(ctx context.Context) error {
+			return rt.GetClient().Delete(ctx, deployment.DeepCopy(), client.DryRunAll)
+		},
+		"dry run of a deletion in the query": func(ctx context.Context) error {
+			return typed.AppsV1().RESTClient().Delete().Namespace("default").Resource("deployments").Name("fence").Param("dryRun", metav1.DryRunAll).Do(ctx).Error()
+		},
+		"dry run of deleting a collection": func(ctx context.Context) error {
+			return rt.GetClient().DeleteAllOf(ctx, &widget{}, client.InNamespace("default"), client.DryRunAll)
+		},
 		"access review": func(ctx context.Context) error {
 			_, err := typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "pods"}},
@@ -239,12 +262,81 @@ func TestNoClientWritesWhileObserving(t *testing.T) {
 			t.Errorf("%s while observing: %v", name, err)
 		}
 	}
+	if now := get(t, w); now.ResourceVersion != stored || now.DeletionTimestamp != nil {
+		t.Error("a dry run changed something")
+	}
+	if err := direct(t).Get(t.Context(), client.ObjectKeyFromObject(deployment), &appsv1.Deployment{}); err != nil {
+		t.Errorf("a dry run deleted something: %v", err)
+	}
 	release()
 	eventually(t, "elected", rt.Election().Leading)
 	for _, write := range writes {
 		if err := write.do(t.Context()); err != nil {
 			t.Errorf("%s while leading: %v", write.name, err)
 		}
+	}
+}
+
+// The other cluster is the same one, by way of a proxy.
+func TestAnotherClusterIsWrittenToOnlyInATerm(t *testing.T) {
+	settings, release := competing(t, "abroad")
+	o := run(t, config, settings, user(func(context.Context, *widget) error { return nil }))
+	address, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	below, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(address)
+	proxy.Transport = below
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+
+	fenced, err := o.runtime.Election().Fence(&rest.Config{Host: strings.TrimPrefix(server.URL, "http://")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := cluster.New(fenced, func(o *cluster.Options) { o.Scheme = runtimetest.Scheme() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := create(t, &widget{})
+	mark := func() error {
+		return other.GetClient().Patch(t.Context(), w.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`)))
+	}
+	var refused *fence.RefusedError
+	if err := mark(); !errors.As(err, &refused) {
+		t.Errorf("while observing: %v", err)
+	}
+	if err := other.GetAPIReader().Get(t.Context(), client.ObjectKeyFromObject(w), &widget{}); err != nil {
+		t.Errorf("read while observing: %v", err)
+	}
+	release()
+	eventually(t, "elected", o.runtime.Election().Leading)
+	if err := mark(); err != nil || get(t, w).Labels["a"] != "b" {
+		t.Errorf("while leading: %v", err)
+	}
+}
+
+// Two replicas of a Deployment whose arguments give both the same identity.
+func TestOneOfTwoReplicasWithTheSameIdentityLeads(t *testing.T) {
+	settings, release := competing(t, "identity")
+	settings.Leader.Identity = "same"
+	release()
+	one := run(t, config, settings, user(func(context.Context, *widget) error { return nil }))
+	eventually(t, "elected", one.runtime.Election().Leading)
+	term, err := one.runtime.Election().Term()
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := run(t, config, settings, user(func(context.Context, *widget) error { return nil }))
+	eventually(t, "told", func() bool {
+		return two.logged("Give each process an identity of its own: leave --leader-elect-identity out, or make it the pod's name") != nil
+	})
+	if err := term.Check(); err != nil || two.runtime.Election().Leading() {
+		t.Errorf("the one that led is not left alone: %v", err)
 	}
 }
 

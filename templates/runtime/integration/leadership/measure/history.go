@@ -163,6 +163,20 @@ func (h *history) lease(ctx context.Context, what string, newer int64, want func
 	})
 }
 
+// before returns who held the lease right before a state of it.
+func (h *history) before(state leaseState) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	holder := "-"
+	for _, l := range h.leases {
+		if l.revision == state.revision {
+			break
+		}
+		holder = l.holder
+	}
+	return holder
+}
+
 // revision returns the newest revision of the lease.
 func (h *history) revision() int64 {
 	h.mu.Lock()

@@ -31,6 +31,11 @@ type outcome struct {
 	// leader had committed something.
 	Beyond  int `json:"beyond"`
 	Overlap int `json:"overlap"`
+	// Why is the reason that the former leader gave for the end of its term.
+	Why string `json:"why"`
+	// From is who held the lease, in etcd, right before the next leader: "" if it
+	// was released, "-" if there was none.
+	From string `json:"from"`
 	// Survived tells that the process of the former leader went on.
 	Survived bool `json:"survived"`
 	// Reelected tells that the same process led again.
@@ -196,7 +201,10 @@ func (i incident) run(ctx context.Context, l *lab, p *pair) (outcome, error) {
 	if err := l.audit.refresh(); err != nil {
 		return outcome{}, err
 	}
-	o := outcome{Ended: new(ms(old.ended.Sub(at))), Led: ms(next.began.Sub(at)), Survived: !old.wentWithIt, former: old}
+	o := outcome{
+		Ended: new(ms(old.ended.Sub(at))), Led: ms(next.began.Sub(at)), Why: old.reason,
+		From: p.log.before(held), Survived: !old.wentWithIt, former: old,
+	}
 	for _, w := range l.audit.between(old.identity(), old.began, time.Now()) {
 		if next.identity() == old.identity() && !w.received.Before(next.began) {
 			continue // of the same process's next term
