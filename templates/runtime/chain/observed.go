@@ -56,6 +56,10 @@ func Timed(next Func) Func {
 	}
 }
 
+// remembered is how many failures are kept at most. Objects that are gone are not told of,
+// such as those of a tenant whose requests are cut short further out.
+const remembered = 4096
+
 // failures are the objects whose last pass failed.
 type failures struct {
 	mu      sync.Mutex
@@ -93,6 +97,12 @@ func (f *failures) note(object types.NamespacedName, err error, last failure) {
 	}
 	if f.objects == nil {
 		f.objects = map[types.NamespacedName]failure{}
+	}
+	if len(f.objects) >= remembered && last.number == 1 {
+		for other := range f.objects {
+			delete(f.objects, other)
+			break
+		}
 	}
 	f.objects[object] = last
 }
