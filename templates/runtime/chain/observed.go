@@ -58,7 +58,7 @@ func Timed(next Func) Func {
 
 // remembered is how many failures are kept at most. Objects that are gone are not told of,
 // such as those of a tenant whose requests are cut short further out.
-const remembered = 4096
+const remembered = 1024
 
 // failures are the objects whose last pass failed.
 type failures struct {
