@@ -46,13 +46,11 @@ func (p perTerm) Start(ctx context.Context) error {
 // the context: a write is refused as soon as the term is over, and its context
 // is told a moment later.
 func (p perTerm) run(ctx context.Context, t *Term) error {
-	joined, leave, err := t.Join(ctx)
-	if err != nil {
-		return nil
-	}
-	defer leave()
-	if err := p.Runnable.Start(joined); t.Check() == nil && joined.Err() == nil {
-		return err
+	if joined, leave, err := t.Join(ctx); err == nil {
+		defer leave()
+		if err := p.Runnable.Start(joined); t.Check() == nil && joined.Err() == nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -83,8 +83,7 @@ func (o *own[E]) Set(condition metav1.Condition) bool {
 	if len(o.types) > 0 && !slices.Contains(o.types, condition.Type) {
 		return false
 	}
-	// What is stored has no fractions of a second, and neither must this have, or
-	// it would differ from itself.
+	// To the second, as metav1.Time is stored, also where the CRD keeps a string.
 	now := metav1.Now().Rfc3339Copy()
 	for i := range *o.list {
 		old := o.read(&(*o.list)[i])

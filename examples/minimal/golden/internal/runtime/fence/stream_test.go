@@ -28,13 +28,13 @@ func echo(t *testing.T) (server *httptest.Server, ends <-chan error) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "test")
 		w.WriteHeader(http.StatusSwitchingProtocols)
-		c, _, err := http.NewResponseController(w).Hijack()
+		c, early, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer c.Close()
-		_, err = io.Copy(c, c)
+		_, err = io.Copy(c, early)
 		ended <- err
 	}))
 	t.Cleanup(server.Close)
@@ -54,6 +54,7 @@ func (b *bench) open(ctx context.Context, t *testing.T) io.ReadWriteCloser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = response.Body.Close() })
 	s, ok := response.Body.(io.ReadWriteCloser)
 	if !ok {
 		t.Fatalf("status %d, and no stream", response.StatusCode)

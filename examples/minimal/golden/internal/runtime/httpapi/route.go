@@ -28,17 +28,13 @@ type route struct {
 	access *Access // nil where the right is one to the path
 }
 
-// pathOf returns the path of a pattern, read as http.ServeMux reads it.
+// pathOf returns the path of a pattern: neither a method nor a host has a slash.
 func pathOf(pattern string) (string, error) {
-	rest := pattern
-	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
-		rest = strings.TrimLeft(pattern[i+1:], " \t")
-	}
-	i := strings.IndexByte(rest, '/')
+	i := strings.IndexByte(pattern, '/')
 	if i < 0 {
 		return "", errors.New("the pattern has no path")
 	}
-	return rest[i:], nil
+	return pattern[i:], nil
 }
 
 // discovered are the first parts of paths that RBAC's default roles are about.

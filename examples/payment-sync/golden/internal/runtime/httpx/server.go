@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"example.com/payment-sync/internal/runtime/cause"
@@ -37,8 +36,9 @@ type Server struct {
 	Listener net.Listener
 	// Handler is what; each of its requests must be bounded, as a [Handler] is.
 	Handler http.Handler
-	// Connections is how many there may be at a time; others wait to be accepted.
-	// 0 means any number.
+	// Connections is how many there may be at a time, and three quarters of them of one
+	// address. Idle ones give way to others, which wait to be accepted where none is
+	// idle. 0 means any number.
 	Connections int
 	// TLS is how; nil means without.
 	TLS *tls.Config
@@ -110,7 +110,8 @@ func (s *Server) server(base context.Context) *http.Server {
 func (s *Server) serve(server *http.Server) error {
 	listener := s.Listener
 	if s.Connections > 0 {
-		listener = netutil.LimitListener(listener, s.Connections)
+		bounded := limit(listener, s.Connections)
+		listener, server.ConnState = bounded, bounded.state
 	}
 	if s.TLS == nil {
 		return server.Serve(listener)

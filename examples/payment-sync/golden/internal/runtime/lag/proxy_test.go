@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -198,6 +199,27 @@ func TestAHoldLastsUntilEachIsReleased(t *testing.T) {
 		t.Error("widgets are no longer held")
 	}
 	releaseWidgets()
+	if got := <-ofWidgets; got != "w" {
+		t.Errorf("widgets: %q", got)
+	}
+}
+
+func TestAnotherDelayIsForWhatWaitsToo(t *testing.T) {
+	s := serve(t)
+	p := start(t, s.config())
+	p.Delay(time.Hour)
+	p.Delay(0, pods)
+	toWidgets, ofWidgets := follow(t, s, p, widgetsPath)
+	toPods, ofPods := follow(t, s, p, podsPath)
+	toWidgets <- "w"
+	toPods <- "p"
+	if got := <-ofPods; got != "p" {
+		t.Errorf("pods, which have a delay of their own: %q", got)
+	}
+	if len(ofWidgets) > 0 {
+		t.Error("an event has come before its time")
+	}
+	p.Delay(0)
 	if got := <-ofWidgets; got != "w" {
 		t.Errorf("widgets: %q", got)
 	}

@@ -11,6 +11,7 @@
 //   - another holder is in the Lease, or the Lease was changed or deleted by
 //     somebody else. A watch tells of it within milliseconds, and at the latest
 //     the next renewal does;
+//   - another process has renewed the Lease under this one's identity;
 //   - its time ran out: LeaseDuration, less a margin, has passed since the last
 //     renewal that succeeded was sent. The monotonic and the wall clock are both
 //     asked, by a timer and again whenever it matters, so that a process or a
@@ -22,8 +23,12 @@
 // where the last holder seen did not release the Lease, its time is waited out,
 // also if the Lease was deleted or handed over by hand meanwhile.
 //
-// What the modes mean to others: [Election.Fence] lets the clients of a config
-// write only in a term; [Election.Gate] turns reconciling into observing outside
+// What is done in a term stays of that term: what was decided in one is not
+// written in a later one, also under a context that was detached from it (see
+// [TermOf]).
+//
+// What the modes mean to others: [Election.Fence] lets the clients of a config,
+// of this or another cluster, write only in a term; [Election.Gate] turns reconciling into observing outside
 // of one; [Election.Gains] puts every object into the work queue when one
 // begins; [Election.PerTerm] runs a runnable once in each; [Election.HTTP]
 // answers for an HTTP API in both modes; [Join] is for everything else.

@@ -555,6 +555,27 @@ func TestOneOfTwoProcessesWithTheSameIdentityLeads(t *testing.T) {
 	})
 }
 
+// Neither knows the other when they begin, and no watch tells.
+func TestTwoProcessesWithTheSameIdentityNeverLeadBoth(t *testing.T) {
+	bubble(t, func(t *testing.T, a *api) {
+		if _, err := a.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		a.steal("thief", time.Second)
+		deaf := func(_ *Election, l *line) { l.deaf = true }
+		one, two := compete(t, a, "me", deaf), compete(t, a, "me", deaf)
+		for range 1000 {
+			time.Sleep(times.RetryPeriod / 10)
+			if one.Leading() && two.Leading() {
+				t.Fatal("both lead")
+			}
+		}
+		if !one.Leading() && !two.Leading() {
+			t.Error("neither leads")
+		}
+	})
+}
+
 // As a process does whose lock is not ours.
 func TestARenewalThatWasNeverSentEndsTheTerm(t *testing.T) {
 	for name, deaf := range map[string]bool{"at once with the watch": false, "at the next renewal without": true} {

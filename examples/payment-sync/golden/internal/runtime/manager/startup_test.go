@@ -77,9 +77,12 @@ func TestReadyWhenTheSourcesOfAllControllersHaveSynced(t *testing.T) {
 			t.Errorf("not ready: %v", r.ready(nil))
 		}
 		// One more is no reason to turn callers away.
-		if err := r.Add(&slow{synced: make(chan error)}); err != nil || r.ready(nil) != nil {
+		late := &slow{synced: make(chan error)}
+		if err := r.Add(late); err != nil || r.ready(nil) != nil {
 			t.Errorf("not ready because of a controller that came later: %v, %v", err, r.ready(nil))
 		}
+		late.synced <- nil
+		synctest.Wait()
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)

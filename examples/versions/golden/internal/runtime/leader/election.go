@@ -42,7 +42,7 @@ type Election struct {
 	mu      sync.Mutex
 	version string             // resource version of the newest state of the Lease that is known
 	mine    map[int64]struct{} // renewals that are this process's: the last one, and any sent since
-	theirs  int64              // the last renewal by a holder of another name
+	others  bool               // whether a holder of another name, or none, was the last one known
 	double  int64              // the last renewal by another process of the same name
 	told    bool               // whether people were told of that process
 	other   string             // the last term of another holder, see token
@@ -173,17 +173,29 @@ func (e *Election) Fence(cfg *rest.Config) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := server == e.server
-	return fence.Config(cfg, func() (fence.Permission, error) {
-		t, err := e.Term()
-		switch {
-		case err != nil:
-			return nil, err
-		case told:
-			return t, nil
-		}
-		return elsewhere{t}, nil
-	})
+	if server != e.server {
+		return fence.Config(cfg, e.abroad)
+	}
+	return fence.Config(cfg, e.permission)
+}
+
+// permission is Term with an interface for result, which must not be a nil
+// *Term in an interface.
+func (e *Election) permission() (fence.Permission, error) {
+	t, err := e.Term()
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// abroad is permission for another cluster.
+func (e *Election) abroad() (fence.Permission, error) {
+	t, err := e.Term()
+	if err != nil {
+		return nil, err
+	}
+	return abroad{t}, nil
 }
 
 // serverOf names the API server of cfg.
@@ -195,12 +207,12 @@ func serverOf(cfg *rest.Config) (string, error) {
 	return strings.TrimSuffix(server.String(), "/"), nil
 }
 
-// elsewhere is a term as the permission to write to another cluster.
-type elsewhere struct{ *Term }
+// abroad is a term as the permission to write to another cluster.
+type abroad struct{ *Term }
 
 // Stamp implements fence.Permission. There, a stamp would be taken for an
 // impersonation of somebody who is unknown, or somebody else.
-func (elsewhere) Stamp(http.Header) {}
+func (abroad) Stamp(http.Header) {}
 
 // next waits for a term other than last to be in force, and returns false if ctx
 // ends before.
@@ -297,7 +309,7 @@ func (e *Election) wrote(lease *coordinationv1.Lease, err error, c call) {
 		return
 	}
 	e.mine = map[int64]struct{}{renewal(lease): {}}
-	e.told = false
+	e.told, e.others = false, false
 	if e.term != nil && e.term.transitions == transitions(lease) && e.term.Check() == nil {
 		e.term.renew(c.sent)
 		return
@@ -379,11 +391,17 @@ func (e *Election) learn(lease *coordinationv1.Lease) (retry bool) {
 	}
 	switch who := holder(lease); who {
 	case e.settings.Identity:
-		if !e.sent(lease) && renewal(lease) != e.theirs {
-			e.share(lease)
-			return false
+		if !e.sent(lease) {
+			if !e.others {
+				e.share(lease)
+				return false
+			}
+			// Somebody has handed it over, or another process of the same identity has
+			// taken it, which learns by the next renewal that it is not alone.
+			e.wait(lease)
+			e.mine[renewal(lease)] = struct{}{}
 		}
-		e.mine[renewal(lease)] = struct{}{} // of another holder if it was handed over by hand
+		e.others = false
 		if e.held() && e.term.transitions == transitions(lease) && length(lease) >= e.settings.LeaseDuration {
 			return false // a renewal, of which the watch tells before its answer is here, or instead
 		}
@@ -391,7 +409,7 @@ func (e *Election) learn(lease *coordinationv1.Lease) (retry bool) {
 		return !e.writing // or it is what is being written
 	case "":
 		e.lose("the lease was taken away")
-		e.theirs = renewal(lease)
+		e.others = true
 		if lease.Annotations[releasedBy] == e.other {
 			e.rest = time.Time{}
 		}
@@ -399,7 +417,7 @@ func (e *Election) learn(lease *coordinationv1.Lease) (retry bool) {
 	default:
 		e.lose("the lease is held by " + who)
 		e.wait(lease)
-		e.theirs = renewal(lease)
+		e.others = true
 		return false
 	}
 }

@@ -3,7 +3,6 @@
 package leader
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ func BenchmarkJoin(b *testing.B) {
 			term := newTerm(b.Context(), "me", 1, time.Hour, now, now())
 			defer term.end(errClosing)
 			for range others {
-				if _, _, err := term.Join(context.Background()); err != nil {
+				if _, _, err := term.Join(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}

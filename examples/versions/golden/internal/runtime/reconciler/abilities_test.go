@@ -29,6 +29,8 @@ func (misspelt) Every() int                                { return 60 }
 func (misspelt) Budget() int                               { return 60 }
 func (misspelt) Interruptible() error                      { return nil }
 func (misspelt) Configure(*builder.Builder)                {}
+func (misspelt) ConfigureOptions(builder.Builder)          {}
+func (misspelt) Predicates() error                         { return nil }
 func (misspelt) RequestsFor(context.Context, *widget) []reconcile.Request {
 	return nil
 }
