@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -95,8 +94,8 @@ func (k *keeper) inForce(quota *corev1.ResourceQuota, bounds corev1.ResourceList
 // owns tells whether a bound in a quota is ours. Those of others stay.
 func (k *keeper) owns(quota *corev1.ResourceQuota, name corev1.ResourceName) bool {
 	return slices.ContainsFunc(quota.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
-		return e.Manager == k.name && e.Operation == metav1.ManagedFieldsOperationApply && e.FieldsV1 != nil &&
-			bytes.Contains(e.FieldsV1.Raw, []byte(`"f:`+name+`"`))
+		return e.Manager == k.name && e.Operation == metav1.ManagedFieldsOperationApply &&
+			strings.Contains(e.FieldsV1.GetRawString(), `"f:`+string(name)+`"`)
 	})
 }
 

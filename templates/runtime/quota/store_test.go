@@ -118,7 +118,7 @@ func (p *plane) manage(quota *corev1.ResourceQuota, bounds corev1.ResourceList) 
 		fields["f:"+string(name)] = struct{}{}
 	}
 	text, _ := json.Marshal(map[string]any{"f:spec": map[string]any{"f:hard": fields}})
-	quota.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ours, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: text}}}
+	quota.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ours, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(string(text))}}
 }
 
 // Get implements client.Reader.
@@ -393,7 +393,7 @@ func TestReadyWaitsForAdmission(t *testing.T) {
 func TestWhoseABoundIs(t *testing.T) {
 	k := &keeper{name: ours}
 	entry := func(manager string, operation metav1.ManagedFieldsOperationType) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:hard":{"f:count/a":{}}}}`)}}
+		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:hard":{"f:count/a":{}}}}`)}
 	}
 	apply, update := metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
 	for name, test := range map[string]struct {

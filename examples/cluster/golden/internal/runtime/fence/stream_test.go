@@ -85,7 +85,8 @@ func TestAStreamEndsWithWhatItIsAUseOf(t *testing.T) {
 			ended := func(what string, s io.ReadWriteCloser) {
 				t.Helper()
 				select {
-				case <-ends: // the server's side, in any case
+				case err := <-ends: // the server's side, in any case
+					t.Logf("%s: the server reads: %v", what, err)
 				case <-time.After(10 * time.Second):
 					t.Fatalf("%s: the stream goes on", what)
 				}

@@ -48,7 +48,7 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (_ T, again bool, _ error
 		return obj, false, nil
 	}
 	before, finalizers := l.snapshots.take(obj), slices.Clone(obj.GetFinalizers())
-	err, stored := l.call(ctx, l.finalizer.FinalizeKind, before, obj)
+	stored, err := l.call(ctx, l.finalizer.FinalizeKind, before, obj)
 	v := l.judge(ctx, err, ReasonFinalizeFailed, before)
 	if v.err != nil {
 		if v.ready == metav1.ConditionTrue { // another look is wanted, so it is not done

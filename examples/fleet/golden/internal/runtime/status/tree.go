@@ -283,7 +283,7 @@ func (m merger) mergeByKey(key string, base, ours, theirs []any) []any {
 		if _, ok := present[id]; ok {
 			continue
 		}
-		if old, known := was[id]; known && reflect.DeepEqual(old, e) && !(whole && m.owns(id)) {
+		if old, known := was[id]; known && reflect.DeepEqual(old, e) && (!whole || !m.owns(id)) {
 			continue // they removed what we did not touch
 		}
 		merged = append(merged, e)

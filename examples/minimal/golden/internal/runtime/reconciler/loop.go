@@ -145,11 +145,8 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 	obj, err := l.fetch(ctx, req)
 	for again := err == nil; again; {
 		again = false
-		if logger := log.FromContext(ctx); logger.Enabled() {
-			ctx = log.IntoContext(ctx, logger.WithValues("generation", obj.GetGeneration()))
-		}
 		if !obj.GetDeletionTimestamp().IsZero() {
-			if obj, again, err = l.finalize(ctx, obj); !again {
+			if obj, again, err = l.finalize(about(ctx, obj), obj); !again {
 				return err
 			}
 			continue
@@ -161,13 +158,23 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 	if err != nil {
 		return l.unread(ctx, req, err)
 	}
+	ctx = about(ctx, obj)
 	before := l.snapshots.take(obj)
-	err, stored := l.call(ctx, l.user.ReconcileKind, before, obj)
+	stored, err := l.call(ctx, l.user.ReconcileKind, before, obj)
 	v := l.judge(ctx, err, ReasonReconcileFailed, before)
 	if err := l.conclude(ctx, v, before, stored, obj, "Reconcile"); err != nil {
 		return l.soonerTick(err, before)
 	}
 	return l.nextTick(before)
+}
+
+// about is the context of work on an object: its logger tells the generation.
+func about(ctx context.Context, obj client.Object) context.Context {
+	logger := log.FromContext(ctx)
+	if !logger.Enabled() {
+		return ctx
+	}
+	return log.IntoContext(ctx, logger.WithValues("generation", obj.GetGeneration()))
 }
 
 // Observe is the core of the chain while this replica does not lead: it shows
@@ -185,7 +192,7 @@ func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 	if err != nil {
 		return l.unread(ctx, req, err)
 	}
-	err, _ = l.call(ctx, l.observer.ObserveKind, obj, obj)
+	_, err = l.call(ctx, l.observer.ObserveKind, obj, obj)
 	v, _ := judge(ctx, err, ReasonReconcileFailed, obj)
 	return v.err
 }
@@ -261,9 +268,8 @@ func (l *Loop[T]) newBarrier() (*freshness.Barrier, error) {
 // call runs the user's code and turns a panic into an error. It returns, beside the
 // error, the last state of the object that the API server has told of: before, or what
 // it answered to a write of that code's.
-func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, before, obj T) (err error, stored T) {
-	w := &witness[T]{loop: l, stored: before}
-	w.Witnessed = freshness.Witnessed{Context: ctx, Witness: w}
+func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, before, obj T) (stored T, err error) {
+	ctx, w := l.witnessed(ctx, before)
 	defer func() {
 		if value := recover(); value != nil {
 			for _, handle := range utilruntime.PanicHandlers {
@@ -276,7 +282,14 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, be
 	if l.kind.Status != nil {
 		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
 	}
-	return f(w, obj), before
+	return before, f(ctx, obj)
+}
+
+// witnessed returns a context whose witness knows the object as before.
+func (l *Loop[T]) witnessed(ctx context.Context, before T) (context.Context, *witness[T]) {
+	w := &witness[T]{loop: l, stored: before}
+	w.Witnessed = freshness.Witnessed{Context: ctx, Witness: w}
+	return w, w
 }
 
 // witness is the context of the user's code, and is told of what that writes.

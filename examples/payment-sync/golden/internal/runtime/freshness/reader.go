@@ -188,7 +188,7 @@ func (r *Reader) await(ctx context.Context, kind schema.GroupKind, namespace str
 		var done bool
 		if done, err = r.try(ctx, kind, key, f, obj, nil); !done {
 			if call == nil {
-				ctx, call = observe.For(observe.Freshness, kind.String()).Begin(ctx)
+				_, call = observe.For(observe.Freshness, kind.String()).Begin(ctx)
 			}
 			err = r.awaitOne(ctx, kind, key, obj)
 		}

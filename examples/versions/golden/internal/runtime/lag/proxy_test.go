@@ -83,7 +83,7 @@ func start(t *testing.T, config *rest.Config) *lag.Proxy {
 }
 
 // request asks the API server that config connects to.
-func request(t *testing.T, config *rest.Config, method, path string, header ...string) (*http.Response, error) {
+func request(t *testing.T, config *rest.Config, method, path string, header ...string) (reply, error) {
 	t.Helper()
 	c, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -97,10 +97,17 @@ func request(t *testing.T, config *rest.Config, method, path string, header ...s
 		r.Header.Set(header[i], header[i+1])
 	}
 	response, err := c.Do(r)
-	if err == nil {
-		t.Cleanup(func() { _ = response.Body.Close() })
+	if err != nil {
+		return reply{}, err
 	}
-	return response, err
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return reply{response.StatusCode, response.Body}, nil
+}
+
+// reply is what came back, to be read while the test lasts.
+type reply struct {
+	code int
+	body io.Reader
 }
 
 func answer(t *testing.T, config *rest.Config, method, path string, header ...string) (int, string) {
@@ -109,11 +116,11 @@ func answer(t *testing.T, config *rest.Config, method, path string, header ...st
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, string(text)
+	return response.code, string(text)
 }
 
 // follow begins a watch. It returns where the API server sends its events and
@@ -127,7 +134,7 @@ func follow(t *testing.T, s *apiServer, p *lag.Proxy, path string) (send chan<- 
 	lines := make(chan string, 100)
 	go func() {
 		defer close(lines)
-		scanner := bufio.NewScanner(response.Body)
+		scanner := bufio.NewScanner(response.body)
 		for scanner.Scan() {
 			lines <- scanner.Text()
 		}
@@ -288,6 +295,6 @@ func TestWhatIsNotPassedOn(t *testing.T) {
 	}
 	s.Close()
 	if response, err := request(t, p.Config(), http.MethodGet, podsPath); err == nil {
-		t.Errorf("an API server that is gone answers %s, want a broken connection", response.Status)
+		t.Errorf("an API server that is gone answers %d, want a broken connection", response.code)
 	}
 }

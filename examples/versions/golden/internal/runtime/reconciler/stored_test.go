@@ -71,9 +71,7 @@ func TestReadyIsNotComparedWithAnOlderState(t *testing.T) {
 func TestAPassOnWhatStaysLateHasAnOutcomeOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := start(t, `{}`)
-		l := behind(p)
-		down := unreadable{process: p, err: apierrors.NewServiceUnavailable("down")}
-		loop, f := build(t, lateAndDown{l, down}, user(func(_ context.Context, w *widget) error { w.Status.Serial++; return nil }))
+		loop, f := build(t, lateAndHung{behind(p)}, user(func(_ context.Context, w *widget) error { w.Status.Serial++; return nil }))
 		if err := loop.Reconcile(t.Context(), request); err != nil {
 			t.Fatal(err)
 		}
@@ -87,13 +85,17 @@ func TestAPassOnWhatStaysLateHasAnOutcomeOfItsOwn(t *testing.T) {
 	})
 }
 
-// lateAndDown has a cache that is late and an API server that cannot be read.
-type lateAndDown struct {
-	*late
-	down unreadable
-}
+// lateAndHung has a cache that is late and an API server that does not answer reads.
+type lateAndHung struct{ *late }
 
-func (l lateAndDown) GetAPIReader() client.Reader { return l.down.GetClient() }
+func (lateAndHung) GetAPIReader() client.Reader { return hungReader{} }
+
+type hungReader struct{ client.Reader }
+
+func (hungReader) Get(ctx context.Context, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 // A pass writes into the status what it has made, after the object was deleted. The
 // clean-up must see that before the finalizer goes.

@@ -61,7 +61,7 @@ func (l *Loop) Start(ctx context.Context) error {
 		progress, err = l.step(ctx, &version)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			continue // to the end
 		case isHandlerError(err):
 			return errors.Unwrap(err)
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
