@@ -189,10 +189,12 @@ writes a status that is wrong and stays so, makes things twice, and forgets what
 A context says until when one may act and on whose behalf. This is on what knowledge: **a pass never acts on a state older than the last write
 this process made to the object, nor, in a new term, older than what any former leader wrote.**
 
-- A pass whose cache is behind waits. The wait is bounded by the pass's budget; when that runs out the pass ends with an outcome of its own
-  and is tried again. It is not a failure of the object, and its status is left as it was.
-- In a new term the first passes wait until the cache has what was stored when the term began, whoever wrote it.
-- In the ordinary case, when the cache is up to date, this costs no request.
+- A pass whose cache is behind waits, and asks the API server for its object when that takes longer than 100 ms. The wait is bounded by the
+  pass's budget; when that runs out the pass ends with an outcome of its own, `stale_cache_deadline`, and is tried again. It is not a failure of
+  the object, and its status is left as it was.
+- In a new term the first pass of a kind asks the API server which objects the cache shows in another version than is stored, by one list of
+  their metadata. Passes on those wait as above, whoever wrote them.
+- In the ordinary case, when the cache is up to date, this costs no request but that list.
 
 What somebody else writes may still come late, as it does to everybody. [contexts.md](contexts.md) has the other parts of a pass's contract.
 
