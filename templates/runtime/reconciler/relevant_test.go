@@ -179,3 +179,12 @@ func TestEventsAreOnlyLookedAt(t *testing.T) {
 		t.Errorf("changed to %+v, %+v", was.Status, is.Status)
 	}
 }
+
+func TestWhatIsGoneIsForgotten(t *testing.T) {
+	l := relevantLoop()
+	w := widgetAt("a", 1)
+	l.remember(w)
+	if !l.relevance().Delete(event.DeleteEvent{Object: w}) || len(l.memories.objects) != 0 {
+		t.Errorf("%d objects are remembered", len(l.memories.objects))
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/fleet/internal/runtime/apipath"
+	"example.com/fleet/internal/runtime/freshness"
 	"example.com/fleet/internal/runtime/manager"
 )
 
@@ -64,11 +65,20 @@ func (c *confined) connect(p *policy, groups []string) error {
 	for _, g := range groups {
 		r.groups[g] = true
 	}
-	c.client = &confinedClient{Client: c.live, reader: r}
+	c.client = noted(&confinedClient{Client: c.live, reader: r}, c.Manager.GetClient())
 	cached := *r
 	cached.cached = c.Manager.GetCache()
 	c.cache = confinedCache{c.Manager.GetCache(), &cached}
 	return nil
+}
+
+// noted returns c as a client whose writes are known to whoever reads from the cache of
+// a manager's client: what is written by the one must not be read as it was by the other.
+func noted(c, manager client.Client) client.Client {
+	if fresh, ok := manager.(*freshness.Client); ok {
+		return freshness.NewClient(c, fresh.Keep())
+	}
+	return c
 }
 
 // GetConfig returns a config whose clients are confined.
