@@ -158,7 +158,8 @@ class Bench:
         """Return the program that runs a suite's tests."""
         name = f"{overlay.stem}-{suite.package}-{suite.tags}".replace("/", "_")
         program = self.folder / name
-        self._go("test", suite.tags, overlay, program, "-c", "-vet=off", suite.package)
+        options = ["-c", "-vet=off", "-ldflags=-s -w"]
+        self._go("test", suite.tags, overlay, program, *options, suite.package)
         return program
 
     def _go(
@@ -187,9 +188,8 @@ class Bench:
     ) -> tuple[bool, str]:
         """Run tests in their folder; return whether they passed, and the output."""
         folder = self.module / suite.package
-        environment = os.environ | {"PWD": str(folder)}
-        if mutant is not None:
-            environment["MUTANT"] = str(mutant)
+        chosen = "" if mutant is None else str(mutant)
+        environment = os.environ | {"PWD": str(folder), "MUTANT": chosen}
         if suite.tags == INTEGRATION:
             environment["KUBEBUILDER_ASSETS"] = str(ensure_built(print))
         # To a file: a process that a test leaves behind would keep a pipe open.
@@ -253,7 +253,7 @@ Result = TypeVar("Result")
 
 
 def spread(work: Callable[[Item], Result], items: Iterable[Item]) -> dict[Item, Result]:
-    """Do the work on all items, on several at a time but on one with an API server."""
+    """Do the work on several items at a time, but on one of those with an API server."""
     stop = threading.Event()
 
     def one_by_one(chain: list[Item]) -> dict[Item, Result]:
