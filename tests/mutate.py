@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,9 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -30,9 +33,9 @@ from scaffold.controlplane import ensure_built
 MODULE = Path(__file__).resolve().parent.parent / "templates" / "runtime"
 EMBEDDER = Path(__file__).resolve().parent / "mutants"
 LISTS = "mutations*.toml"
-TIMEOUT = 60  # seconds for one test; a mutant may hang
-WORKERS = os.cpu_count() or 1
 INTEGRATION = "integration"  # the tag of tests that start an API server
+PATIENCE = "10s"  # of a test that waits for what a mutant may never do
+WORKERS = os.cpu_count() or 1
 
 
 class ListError(Exception):
@@ -45,6 +48,11 @@ class Suite:
 
     package: str
     tags: str
+
+    @property
+    def timeout(self) -> int:
+        """How many seconds one test may take; a mutant may hang."""
+        return 60 if self.tags == INTEGRATION else 30
 
 
 @dataclass(frozen=True)
@@ -184,21 +192,28 @@ class Bench:
         suite: Suite,
         tests: Collection[str],
         *options: str,
+        timeout: int,
         mutant: int | None = None,
     ) -> tuple[bool, str]:
         """Run tests in their folder; return whether they passed, and the output."""
         folder = self.module / suite.package
         chosen = "" if mutant is None else str(mutant)
-        environment = os.environ | {"PWD": str(folder), "MUTANT": chosen}
+        environment = os.environ | {
+            "PWD": str(folder),
+            "TMPDIR": str(self.folder),
+            "MUTANT": chosen,
+            "PATIENCE": PATIENCE,
+        }
         if suite.tags == INTEGRATION:
-            environment["KUBEBUILDER_ASSETS"] = str(ensure_built(print))
+            environment["KUBEBUILDER_ASSETS"] = assets()
         # To a file: a process that a test leaves behind would keep a pipe open.
         with tempfile.TemporaryFile("w+", dir=self.folder, errors="replace") as output:
             process = subprocess.Popen(
                 [
                     program,
                     f"-test.run=^({'|'.join(sorted(tests))})$",
-                    f"-test.timeout={TIMEOUT}s",
+                    f"-test.timeout={timeout}s",
+                    "-test.failfast",
                     "-test.paniconexit0",
                     *options,
                 ],
@@ -207,17 +222,36 @@ class Bench:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             try:
-                process.wait(2 * TIMEOUT)
+                process.wait(2 * timeout)
                 hung = ""
             except subprocess.TimeoutExpired:
                 hung = "\nhung: it did not even end at the timeout\n"
             finally:
                 process.kill()
                 process.wait()
+                end_session(process.pid)
             output.seek(0)
             return process.returncode == 0, output.read() + hung
+
+
+@cache
+def assets() -> str:
+    """Return the folder of the API server's program, which is built if it is missing."""
+    return str(ensure_built(print))
+
+
+def end_session(session: int) -> None:
+    """End what a test has left running, as an API server where the test timed out."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid="], stdout=subprocess.PIPE, text=True, check=True
+    )
+    for pid in map(int, listed.stdout.split()):
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == session:
+                os.kill(pid, signal.SIGKILL)
 
 
 def verdict(mutation: Mutation, passed: bool, output: str) -> str | None:
@@ -233,7 +267,9 @@ def verdict(mutation: Mutation, passed: bool, output: str) -> str | None:
 
 def check_unchanged(bench: Bench, program: Path, suite: Suite, tests: set[str]) -> None:
     """Every named test must exist and pass while its guard is in place."""
-    passed, output = bench.test(program, suite, tests, "-test.v")
+    passed, output = bench.test(
+        program, suite, tests, "-test.v", timeout=5 * suite.timeout
+    )
     if not passed:
         raise ListError(f"{suite.package} fails before anything is changed:\n{output}")
     missing = tests - set(re.findall(r"^=== RUN +(\S+)$", output, re.MULTILINE))
@@ -308,21 +344,25 @@ def run(module: Path, mutations: list[Mutation]) -> int:
         )
 
         def judge(mutation: Mutation) -> str | None:
-            count = f"-test.count={mutation.count}"
             suite, number = mutation.suite, numbers[mutation]
-            if number not in alone:
-                outcome = bench.test(
-                    programs[suite], suite, [mutation.test], count, mutant=number
-                )
-                return verdict(mutation, *outcome)
-            changed = {mutation.file: mutation.apply(module)}
-            try:
-                program = bench.build(suite, bench.overlay(f"{number}", changed))
-            except BuildError as error:
-                return f"does not compile:\n{error}"
-            outcome = bench.test(program, suite, [mutation.test], count)
-            program.unlink()
-            return verdict(mutation, *outcome)
+            program, mutant = programs[suite], number if number not in alone else None
+            if mutant is None:
+                changed = {mutation.file: mutation.apply(module)}
+                try:
+                    program = bench.build(suite, bench.overlay(f"{number}", changed))
+                except BuildError as error:
+                    return f"does not compile:\n{error}"
+            passed, output = bench.test(
+                program,
+                suite,
+                {mutation.test},
+                f"-test.count={mutation.count}",
+                timeout=suite.timeout,
+                mutant=mutant,
+            )
+            if mutant is None:
+                program.unlink()
+            return verdict(mutation, passed, output)
 
         def attempt(mutation: Mutation) -> bool:
             begin = time.monotonic()
