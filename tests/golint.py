@@ -22,6 +22,7 @@ def modules() -> list[Path]:
         ROOT / "templates/runtime",
         ROOT / "templates/runtime/integration",
         ROOT / "tests/controlplane",
+        ROOT / "tests/mutants",
         ROOT / "tests/oracle",
         *sorted(path.parent for path in ROOT.glob("examples/*/golden/go.mod")),
     ]

@@ -238,8 +238,8 @@ func (o *operator) pass(w *runtimetest.Widget, do task) error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(30 * time.Second):
-		o.t.Fatalf("no pass over %s/%s in 30s", w.Namespace, w.Name)
+	case <-time.After(cluster.Patience):
+		o.t.Fatalf("no pass over %s/%s in %s", w.Namespace, w.Name, cluster.Patience)
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// Patience is how long a test waits for what is to be: 30s, or PATIENCE from the environment,
+// for tests that are expected to fail.
+var Patience = func() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("PATIENCE")); err == nil {
+		return d
+	}
+	return 30 * time.Second
+}()
 
 // Client returns an administrator's client, without a cache.
 func (c *Cluster) Client(t testing.TB) client.Client {
@@ -50,14 +60,14 @@ func (c *Cluster) Patch(t testing.TB, obj client.Object, change any) {
 // then.
 func Eventually(t testing.TB, what string, wrong func() string) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(Patience)
 	for {
 		fault := wrong()
 		if fault == "" {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in 30s: %s", what, fault)
+			t.Fatalf("%s: not in %s: %s", what, Patience, fault)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
