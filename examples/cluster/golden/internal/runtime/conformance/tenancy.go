@@ -134,6 +134,7 @@ func (w *writes) noted(transport http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		_, place, _ := strings.Cut(r.URL.Path, "/namespaces/")
 		namespace, resource, _ := strings.Cut(place, "/")
+		resource, _, _ = strings.Cut(resource, "/")
 		if r.Method != http.MethodGet && resource != "events" {
 			w.mu.Lock()
 			w.by[namespace]++

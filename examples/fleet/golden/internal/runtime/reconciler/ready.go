@@ -163,7 +163,7 @@ func postponed(later *requeue.Later) verdict {
 func interrupted(o cause.Outcome) verdict {
 	v := verdict{ready: metav1.ConditionUnknown, reason: ReasonCanceled, message: o.Err.Error(), course: moving, event: true, err: chain.CutShort(o.Err)}
 	if o.Cause != nil {
-		v.reason = o.Cause.Reason()
+		v.reason, v.event = o.Cause.Reason(), !o.Cause.Fencing() // then there is nothing more to say
 	}
 	if errors.Is(o.Err, cause.Superseded) {
 		v.ready, v.course = "", unsaid

@@ -271,6 +271,21 @@ func TestAnInterruptedPassSaysNothingOfTheObject(t *testing.T) {
 	})
 }
 
+// Of a kind without conditions nothing else is left to write.
+func TestAFenceEndsEventsToo(t *testing.T) {
+	p := start(t, `{}`)
+	k := kind()
+	k.Conditions, k.SetObservedGeneration = nil, nil
+	ctx, gone := context.WithCancelCause(t.Context())
+	loop, err := reconciler.New(p, k, user(func(ctx context.Context, w *widget) error { gone(cause.TenantGone); return hang(ctx, w) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loop.Reconcile(ctx, request); !errors.Is(err, cause.TenantGone) || len(p.Recorder.Events()) != 0 || len(p.Patches()) != 0 {
+		t.Errorf("error %v, events %v, patches %v", err, p.Recorder.Events(), p.Patches())
+	}
+}
+
 func TestARefusedStatusIsToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := start(t, `{"status":{"phase":"Good","place":{},`+wasReady+`}}`)

@@ -262,12 +262,12 @@ func TestPredicatesOfTheKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- mgr.Start(ctx) }()
-		informer, err := informers.FakeInformerFor(ctx, &widget{})
+		informer, err := informers.FakeInformerFor(ctx, &widget{}) // before anybody else asks for it
 		if err != nil {
 			t.Fatal(err)
 		}
+		done := make(chan error)
+		go func() { done <- mgr.Start(ctx) }()
 		time.Sleep(time.Minute)
 
 		at := func(generation int64, labels map[string]string) *widget {
