@@ -34,7 +34,7 @@ type refusing struct{ limiter *rate.Limiter }
 func (l *refusing) TryAccept() bool { return l.limiter.Allow() }
 
 // Accept implements flowcontrol.RateLimiter. Nothing calls it.
-func (l *refusing) Accept() { _ = l.limiter.Wait(context.Background()) }
+func (l *refusing) Accept() { time.Sleep(l.limiter.Reserve().Delay()) }
 
 // Stop implements flowcontrol.RateLimiter.
 func (l *refusing) Stop() {}

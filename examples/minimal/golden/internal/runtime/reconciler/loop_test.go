@@ -342,6 +342,13 @@ func TestTheUsersCodeHasAStatusToWriteTo(t *testing.T) {
 		if err := loop.Reconcile(t.Context(), request); err != nil {
 			t.Fatal(err)
 		}
+		watcher, err := reconciler.New(p, k, observing{user: check, observe: check})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := watcher.Observe(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -127,6 +127,7 @@ func TestCreateAndDelete(t *testing.T) {
 		t.Error("not deleted")
 	}
 	expect(t, ask(t.Context(), s, http.MethodDelete, items+"/a%2Fb", ""), http.StatusBadRequest)
+	expect(t, ask(t.Context(), s, http.MethodDelete, items+"/a%25b", ""), http.StatusBadRequest)
 	expect(t, ask(t.Context(), s, http.MethodDelete, items+"/%2E%2E", ""), http.StatusBadRequest)
 }
 
