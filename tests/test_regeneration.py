@@ -154,6 +154,7 @@ def test_kind_added(project: Path) -> None:
 
 def test_kind_removed_is_refused_until_dropped(project: Path) -> None:
     generate(project, add=[EXAMPLES / "cluster/crds"])
+    whole = tree(project)
     (project / CRD).unlink()
     before = tree(project)
     with pytest.raises(ScaffoldError, match=re.escape(USER)) as caught:
@@ -168,9 +169,9 @@ def test_kind_removed_is_refused_until_dropped(project: Path) -> None:
     assert not (project / "api/signals").exists()
     assert generate(project).changes == ()
     assert list(check(project))[-1] == "go vet"
-    (project / CRD).write_text(before[CRD])
+    (project / CRD).write_text(whole[CRD])
     generate(project)
-    assert tree(project) == before
+    assert tree(project) == whole
 
 
 def test_webhooks_turned_off_and_on_again(project: Path) -> None:

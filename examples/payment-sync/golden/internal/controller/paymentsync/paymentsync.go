@@ -19,7 +19,6 @@ import (
 	"example.com/payment-sync/internal/runtime/budget"
 	"example.com/payment-sync/internal/runtime/manager"
 	"example.com/payment-sync/internal/runtime/outbound"
-	"example.com/payment-sync/internal/runtime/reconciler"
 	"example.com/payment-sync/internal/runtime/requeue"
 )
 
@@ -54,10 +53,12 @@ func New(*manager.Runtime) (*Reconciler, error) {
 	return &Reconciler{client}, nil
 }
 
-// Configure lets some payments wait for their provider while others go on.
-func (r *Reconciler) Configure(b *reconciler.Builder) error {
-	b.WithOptions(controller.Options{MaxConcurrentReconciles: 8})
-	return nil
+// ConfigureOptions lets some payments wait for their provider while others go on,
+// where nothing else has said how many may.
+func (r *Reconciler) ConfigureOptions(o *controller.Options) {
+	if o.MaxConcurrentReconciles == 0 {
+		o.MaxConcurrentReconciles = 8
+	}
 }
 
 // ReconcileKind asks the provider for the state of the payment until that is
