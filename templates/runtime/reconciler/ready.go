@@ -78,6 +78,11 @@ const (
 	stuck                 // nothing, and that is a failure
 )
 
+// courses yields the conditions that tell of the course, with the one they are true in.
+func courses(yield func(conditionType string, when course) bool) {
+	_ = yield(ConditionReconciling, moving) && yield(ConditionStalled, stuck)
+}
+
 // patientConflicts is how many passes of an object in a row may end in a conflict
 // before that is a failure: one is gone on the next pass, as that reads what is stored.
 const patientConflicts = 5
@@ -216,7 +221,7 @@ func (l *Loop[T]) apply(v verdict, obj T, generation int64) {
 	if v.course == unsaid || len(l.owned) == 1 {
 		return
 	}
-	for name, course := range map[string]course{ConditionReconciling: moving, ConditionStalled: stuck} {
+	for name, course := range courses {
 		if v.course == course {
 			conditions.Set(l.condition(name, metav1.ConditionTrue, v, generation))
 		} else {
