@@ -67,7 +67,7 @@ func (t *transport) admit(r *http.Request) error {
 	})
 }
 
-// bounds tells whether a request is about what bounds a tenant, by its name or among all.
+// bounds reports whether a request is about what bounds a tenant, by its name or among all.
 // What is made beside it takes nothing from it: of several bounds the tightest holds.
 func bounds(i apipath.Info, method string) bool {
 	all := i.Name == "" && method == http.MethodDelete

@@ -28,7 +28,7 @@ type Permission interface {
 	// over. The returned function says that the use is over; it may be called
 	// more than once.
 	Join(ctx context.Context) (context.Context, context.CancelFunc, error)
-	// Joined tells whether ctx is that of a use of the permission, and so ends
+	// Joined reports whether ctx is that of a use of the permission, and so ends
 	// with it.
 	Joined(ctx context.Context) bool
 	// Stamp adds what the API server is to be told of the permission to the
@@ -125,7 +125,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 var errEndless = errors.New("nothing but its context can end the stream, so that has to end with the permission: " +
 	"open it with the context of a pass, or with one that leader.Join returned")
 
-// visible tells whether the connections of a transport can be seen, and so cut.
+// visible reports whether the connections of a transport can be seen, and so cut.
 // What opens streams for client-go dials by itself, below the fence.
 func visible(t http.RoundTripper) bool {
 	for {

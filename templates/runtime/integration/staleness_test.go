@@ -184,7 +184,7 @@ func (s *stale) turn(t *testing.T) {
 	}
 }
 
-// unready tells whether a finished object is said to be anything but ready.
+// unready reports whether a finished object is said to be anything but ready.
 func unready(w *widget) bool {
 	c := ready(w)
 	return len(w.Status.Conditions) != 1 || c.Status != metav1.ConditionTrue || c.Reason != reconciler.ReasonReconciled ||

@@ -48,7 +48,7 @@ type controller interface {
 	Warmup(ctx context.Context) error
 }
 
-// needsElection tells whether controller-runtime would start a runnable only
+// needsElection reports whether controller-runtime would start a runnable only
 // when it is elected.
 func needsElection(runnable manager.Runnable) bool {
 	switch r := runnable.(type) {

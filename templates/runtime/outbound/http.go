@@ -231,7 +231,7 @@ func retryAfter(header http.Header) time.Duration {
 	return 0
 }
 
-// repeatable tells whether a request may be sent again although it may have been
+// repeatable reports whether a request may be sent again although it may have been
 // received.
 func repeatable(request *http.Request) bool {
 	if request.Body != nil && request.Body != http.NoBody && request.GetBody == nil {
@@ -244,7 +244,7 @@ func repeatable(request *http.Request) bool {
 	return readOnly(request.Method) || request.Header.Get("Idempotency-Key") != ""
 }
 
-// readOnly tells whether a method changes nothing. No method is GET.
+// readOnly reports whether a method changes nothing. No method is GET.
 func readOnly(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

@@ -61,7 +61,7 @@ func (s *Settings) dialer() *net.Dialer {
 	}}
 }
 
-// reaches tells whether connections may be made to an address.
+// reaches reports whether connections may be made to an address.
 func (s *Settings) reaches(at netip.Addr) bool {
 	at = at.Unmap().WithZone("")
 	inside := func(network netip.Prefix) bool { return network.Contains(at) }
@@ -71,7 +71,7 @@ func (s *Settings) reaches(at netip.Addr) bool {
 	return at.IsGlobalUnicast() && !at.IsPrivate() && !slices.ContainsFunc(special, inside)
 }
 
-// calls tells whether a host may be called.
+// calls reports whether a host may be called.
 func (s *Settings) calls(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	return len(s.Hosts) == 0 || slices.ContainsFunc(s.Hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })

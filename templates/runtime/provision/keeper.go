@@ -82,7 +82,7 @@ func (k *keeper) stored(ctx context.Context, p part, namespace string) (client.O
 	return object, nil
 }
 
-// made tells whether an object is one that this operator made.
+// made reports whether an object is one that this operator made.
 func (k *keeper) made(stored client.Object) bool {
 	return slices.ContainsFunc(stored.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
 		return e.Manager == k.name && e.Operation == metav1.ManagedFieldsOperationApply

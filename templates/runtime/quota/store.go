@@ -81,7 +81,7 @@ func held(bounds corev1.ResourceList) corev1.ResourceList {
 	return none
 }
 
-// inForce tells whether a quota has these bounds, and no others of ours.
+// inForce reports whether a quota has these bounds, and no others of ours.
 func (k *keeper) inForce(quota *corev1.ResourceQuota, bounds corev1.ResourceList) bool {
 	for name := range quota.Spec.Hard {
 		if _, wanted := bounds[name]; !wanted && k.owns(quota, name) {
@@ -91,7 +91,7 @@ func (k *keeper) inForce(quota *corev1.ResourceQuota, bounds corev1.ResourceList
 	return len(bounds) > 0 && !scoped(quota) && covers(quota.Spec.Hard, bounds)
 }
 
-// owns tells whether a bound in a quota is ours. Those of others stay.
+// owns reports whether a bound in a quota is ours. Those of others stay.
 func (k *keeper) owns(quota *corev1.ResourceQuota, name corev1.ResourceName) bool {
 	return slices.ContainsFunc(quota.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
 		return e.Manager == k.name && e.Operation == metav1.ManagedFieldsOperationApply &&
@@ -114,7 +114,7 @@ func (k *keeper) seen(ctx context.Context, namespace string, quota *corev1.Resou
 	return nil
 }
 
-// refused asks admission for the probe, of which nothing is made, and tells whether the
+// refused asks admission for the probe, of which nothing is made, and reports whether the
 // tenant's quota refuses it. Admission looks at the quotas of a namespace in no order: one
 // of somebody else's may hide ours, and the next answer is another.
 func (k *keeper) refused(ctx context.Context, namespace string) (bool, error) {
@@ -166,12 +166,12 @@ func (k *keeper) remove(ctx context.Context, stored *corev1.ResourceQuota) error
 	return nil
 }
 
-// scoped tells whether a quota counts only some objects, as ours do not.
+// scoped reports whether a quota counts only some objects, as ours do not.
 func scoped(quota *corev1.ResourceQuota) bool {
 	return len(quota.Spec.Scopes) > 0 || quota.Spec.ScopeSelector != nil
 }
 
-// covers tells whether a list has all that another has.
+// covers reports whether a list has all that another has.
 func covers(list, other corev1.ResourceList) bool {
 	for name, want := range other {
 		if have, ok := list[name]; !ok || have.Cmp(want) != 0 {

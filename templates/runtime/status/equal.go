@@ -8,7 +8,7 @@ import (
 
 var condition = reflect.TypeFor[metav1.Condition]()
 
-// equal tells whether two values of one type are deeply equal, like
+// equal reports whether two values of one type are deeply equal, like
 // reflect.DeepEqual. A status has no cycles; not having to look out for them
 // makes it twice as fast, and it runs in every pass. Values that a status cannot
 // hold, such as functions, are never equal.

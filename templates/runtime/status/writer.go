@@ -25,7 +25,7 @@ type Writer[T client.Object] struct {
 	Live client.Reader
 	// Status returns a pointer to the object's status.
 	Status func(T) any
-	// Subresource tells whether the CRD has the status subresource.
+	// Subresource reports whether the CRD has the status subresource.
 	Subresource bool
 	// Owned are the types of the conditions that are the writer's own: whatever others
 	// made of them meanwhile, they are written as the pass left them, or left them out.
@@ -38,7 +38,7 @@ type Writer[T client.Object] struct {
 // someone, so there is progress; the context bounds the rest.
 var pace = budget.Backoff{Base: 10 * time.Millisecond, Max: time.Second}
 
-// Changed tells whether the status differs between two states of an object.
+// Changed reports whether the status differs between two states of an object.
 func (w *Writer[T]) Changed(before, after T) bool {
 	return !equal(reflect.ValueOf(w.Status(before)), reflect.ValueOf(w.Status(after)))
 }
@@ -114,7 +114,7 @@ func typedPatch(base, ours any, version string) (_ client.Patch, ok bool) {
 	return rawPatch(types.JSONPatchType, ops), true
 }
 
-// changesLists tells whether a list that holds objects differs. A merge patch
+// changesLists reports whether a list that holds objects differs. A merge patch
 // would replace it, and so drop unknown fields of its elements.
 func changesLists(from, to any) bool {
 	switch old := from.(type) {
@@ -203,7 +203,7 @@ func (w *Writer[T]) send(ctx context.Context, obj T, patch client.Patch) (bool, 
 	return err == nil, client.IgnoreNotFound(err)
 }
 
-// repeat tells whether another attempt on the stored object may succeed. The
+// repeat reports whether another attempt on the stored object may succeed. The
 // API server calls a JSON patch invalid whose test fails or whose target is
 // missing.
 func repeat(err error) bool {

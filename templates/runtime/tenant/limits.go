@@ -56,7 +56,7 @@ func (q Quota) refuses() *cause.Cause {
 	return nil
 }
 
-// tightens tells whether the work there is must begin anew under limit.
+// tightens reports whether the work there is must begin anew under limit.
 func tightens(before, limit time.Duration) bool {
 	return limit > 0 && (before == 0 || limit < before)
 }

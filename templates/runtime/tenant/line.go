@@ -31,7 +31,7 @@ func (l *line) has(name string) bool {
 	return ok
 }
 
-// answers tells whether an object was called. It can answer once.
+// answers reports whether an object was called. It can answer once.
 func (l *line) answers(name string) bool {
 	if l == nil {
 		return false

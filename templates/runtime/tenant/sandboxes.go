@@ -131,7 +131,7 @@ func (k *Sandboxes) enter(ctx context.Context, key client.ObjectKey, finishes bo
 	return b.begin(ctx, key.Name), nil
 }
 
-// isKept tells whether an object is there and not being deleted. One that is gone may
+// isKept reports whether an object is there and not being deleted. One that is gone may
 // have a place, which has to be taken to be given back.
 func (k *Sandboxes) isKept(ctx context.Context, key client.ObjectKey) bool {
 	object := k.kind.Object.DeepCopyObject().(client.Object)

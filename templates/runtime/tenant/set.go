@@ -220,7 +220,7 @@ func (t *tenant) refuses() error {
 	return nil
 }
 
-// rests tells whether nothing at all is done for the tenant, not even what finalizers ask.
+// rests reports whether nothing at all is done for the tenant, not even what finalizers ask.
 func (t *tenant) rests() bool {
 	return t.phase == gone || t.phase == active && t.quota.refuses() != nil
 }

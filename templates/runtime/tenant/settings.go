@@ -90,7 +90,7 @@ func (s Settings) Only() ([]string, error) {
 	return selection.Only(), err
 }
 
-// All tells whether every namespace is a tenant.
+// All reports whether every namespace is a tenant.
 func (s Settings) All() bool { return s.Selector == "" && s.Namespaces == "" && !s.RequireQuota }
 
 // Names reads the value of a flag: names of namespaces, separated by commas.

@@ -54,14 +54,14 @@ var (
 	helper      = refusal{"controllerutil", func(err error) bool { return err != nil && strings.Contains(err.Error(), "cross-namespace") }}
 )
 
-// confined tells whether err is of a guard of the confinement. Those of requests name an
+// confined reports whether err is of a guard of the confinement. Those of requests name an
 // HTTP method.
 func confined(err error, spelt func(string) string) bool {
 	refused, ok := errors.AsType[*access.RefusedError](err)
 	return ok && !isOver(err) && refused.Verb == spelt(refused.Verb)
 }
 
-// isOver tells whether err says that the pass of a context is over.
+// isOver reports whether err says that the pass of a context is over.
 func isOver(err error) bool {
 	refused, ok := errors.AsType[*access.RefusedError](err)
 	return ok && strings.Contains(refused.Hint, " is over; ")

@@ -127,7 +127,7 @@ func (h *history) wrote(writer string, after time.Time) bool {
 	return false
 }
 
-// lasts tells whether a term has not ended yet.
+// lasts reports whether a term has not ended yet.
 func (h *history) lasts(t term) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -201,7 +201,7 @@ func (h *history) beaten() int {
 	return h.beats
 }
 
-// ledAgain tells whether the process of a term, which has a name that no other
+// ledAgain reports whether the process of a term, which has a name that no other
 // ever has, led again after it.
 func (h *history) ledAgain(after term) bool {
 	h.mu.Lock()

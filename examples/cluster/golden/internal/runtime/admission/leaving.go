@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// letsGo tells whether the request of ctx does no more to an object that is being
+// letsGo reports whether the request of ctx does no more to an object that is being
 // deleted than to change its metadata or its status, as whoever removes a finalizer
 // does. What is compared is what was sent: Go types need not know every field.
 func letsGo(ctx context.Context) bool {

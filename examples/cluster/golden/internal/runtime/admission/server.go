@@ -122,7 +122,7 @@ func (s *Server) Addr() string {
 	return s.addr
 }
 
-// Converts tells whether conversions are registered and served: whoever reads
+// Converts reports whether conversions are registered and served: whoever reads
 // objects may need this server, this process's own caches included.
 func (s *Server) Converts() bool {
 	s.mu.Lock()

@@ -128,7 +128,7 @@ func stamped(c metav1.Condition, now metav1.Time) metav1.Condition {
 	return c
 }
 
-// same tells whether two conditions are alike, in whatever zone their times are.
+// same reports whether two conditions are alike, in whatever zone their times are.
 func same(a, b metav1.Condition) bool {
 	if !a.LastTransitionTime.Equal(&b.LastTransitionTime) {
 		return false

@@ -25,7 +25,7 @@ type Kind[T client.Object] struct {
 	// Status returns a pointer to the object's status, which it makes if the
 	// object has none; nil where the CRD has no status.
 	Status func(T) any
-	// StatusSubresource tells whether the CRD has the status subresource.
+	// StatusSubresource reports whether the CRD has the status subresource.
 	StatusSubresource bool
 	// Conditions returns the object's list of conditions; nil where the CRD has
 	// no metav1.Condition list in its status.

@@ -28,7 +28,7 @@ func decode(v any) (any, error) {
 	return value, d.Decode(&value)
 }
 
-// empty tells whether v says nothing: null, {} or [].
+// empty reports whether v says nothing: null, {} or [].
 func empty(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -41,7 +41,7 @@ func empty(v any) bool {
 	return false
 }
 
-// holdsObjects tells whether an object is found in v, where fields may be that
+// holdsObjects reports whether an object is found in v, where fields may be that
 // the Go types do not know.
 func holdsObjects(v any) bool {
 	switch v := v.(type) {
@@ -172,7 +172,7 @@ func listOperations(ops []operation, path string, from, to []any) ([]operation, 
 	return ops, true
 }
 
-// prefix tells whether the elements of from are the first ones of to, by their
+// prefix reports whether the elements of from are the first ones of to, by their
 // key or, in lists of equal length without one, by their place.
 func prefix(from, to []any) bool {
 	if len(from) > len(to) {

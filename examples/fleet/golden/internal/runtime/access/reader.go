@@ -64,7 +64,7 @@ func (r *reader) kind(obj runtime.Object) string {
 	return gvk.Kind
 }
 
-// namespaced tells whether objects of a kind, or of a list of it, are in namespaces.
+// namespaced reports whether objects of a kind, or of a list of it, are in namespaces.
 func (r *reader) namespaced(obj runtime.Object) (bool, error) {
 	gvk, err := apiutil.GVKForObject(obj, r.scheme)
 	if err != nil {

@@ -76,7 +76,7 @@ func (s Settings) Complete() (Settings, error) {
 	return s, nil
 }
 
-// Serves tells whether there is an address to serve at.
+// Serves reports whether there is an address to serve at.
 func (s Settings) Serves() bool { return s.BindAddress != "" && s.BindAddress != Off }
 
 // Longest is the longest that a request may take.

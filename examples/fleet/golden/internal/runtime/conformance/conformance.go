@@ -126,7 +126,7 @@ func (b *bench[T]) success(t *testing.T) {
 	b.awaitReady(t, obj, metav1.ConditionTrue, "")
 }
 
-// hasStatusStruct tells whether a status can be made; a status of any shape is
+// hasStatusStruct reports whether a status can be made; a status of any shape is
 // for the user to make.
 func (b *bench[T]) hasStatusStruct() bool {
 	return b.Kind.Status != nil && reflect.TypeOf(b.Kind.Status(b.Kind.New())).Elem().Kind() == reflect.Struct

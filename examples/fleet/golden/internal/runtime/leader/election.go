@@ -121,7 +121,7 @@ func newElection(settings Settings, client, watching coordination.LeaseInterface
 	return e, nil
 }
 
-// Leading tells whether this process leads at this very moment.
+// Leading reports whether this process leads at this very moment.
 func (e *Election) Leading() bool {
 	if e == nil {
 		return true
@@ -271,7 +271,7 @@ func (e *Election) calls() call {
 	return call{e.now(), e.version}
 }
 
-// anew tells whether an answer to the lock shows that the resource versions have
+// anew reports whether an answer to the lock shows that the resource versions have
 // begun anew, as they do when etcd is restored from a backup. Such an answer is
 // the truth at some time after the call, so it cannot be older than what was
 // known before. What was seen until now then says nothing about what is newer.
@@ -422,7 +422,7 @@ func (e *Election) learn(lease *coordinationv1.Lease) (retry bool) {
 	}
 }
 
-// sent tells whether this process has sent the renewal that is in the Lease.
+// sent reports whether this process has sent the renewal that is in the Lease.
 func (e *Election) sent(lease *coordinationv1.Lease) bool {
 	_, ok := e.mine[renewal(lease)]
 	return ok
@@ -474,7 +474,7 @@ func (e *Election) retry() {
 	e.again()
 }
 
-// held tells whether the last term won is not over, be it begun or not.
+// held reports whether the last term won is not over, be it begun or not.
 func (e *Election) held() bool { return e.term != nil && e.term.over.Load() == nil }
 
 // lose ends the last term won, if it is not over.

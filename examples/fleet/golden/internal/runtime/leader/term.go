@@ -177,7 +177,7 @@ func (t *Term) enter(u *use, outer *joined) error {
 	return nil
 }
 
-// underWay tells whether a use that is not over was joined as outer.
+// underWay reports whether a use that is not over was joined as outer.
 func (t *Term) underWay(outer *joined) bool {
 	if outer == nil {
 		return false

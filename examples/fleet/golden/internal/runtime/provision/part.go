@@ -69,7 +69,7 @@ func (s Settings) policy(namespace, home string) any {
 // roleRef is the one field that cannot be changed.
 const roleRef = "roleRef"
 
-// covers tells whether have is want, and maybe more where that is no matter: fields that
+// covers reports whether have is want, and maybe more where that is no matter: fields that
 // are not wanted are those of others. Lists, and a map that is to be empty, such as a
 // selector of all, are compared whole.
 func covers(have, want any) bool {

@@ -103,7 +103,7 @@ func choose(templates []Template, namespace labels.Set) *Template {
 	return chosen
 }
 
-// before tells whether t counts rather than other.
+// before reports whether t counts rather than other.
 func (t *Template) before(other *Template) bool {
 	if t.Spec.Priority != other.Spec.Priority {
 		return t.Spec.Priority > other.Spec.Priority

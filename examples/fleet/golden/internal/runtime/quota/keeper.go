@@ -69,7 +69,7 @@ func (k *keeper) ReconcileKind(ctx context.Context, own *TenantQuota) error {
 	return nil
 }
 
-// ready tells whether the bounds of a tenant are said to be in force.
+// ready reports whether the bounds of a tenant are said to be in force.
 func ready(own *TenantQuota) bool {
 	c := apimeta.FindStatusCondition(own.Status.Conditions, reconciler.ConditionReady)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == own.Generation

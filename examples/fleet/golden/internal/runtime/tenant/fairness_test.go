@@ -28,7 +28,7 @@ const (
 // latencies runs a controller with real work queues whose quiet tenants are looked
 // at, and returns the times from event to end of their reconciles. With neighbours,
 // each of them has 10,000 events at once, and each of their reconciles hangs until
-// its budget ends it. gated tells whether the sandboxes are in the chain.
+// its budget ends it. gated reports whether the sandboxes are in the chain.
 func latencies(t *testing.T, neighbours int, gated bool) (taken []time.Duration, hung int) {
 	synctest.Test(t, func(t *testing.T) {
 		set := New(t.Context())

@@ -25,7 +25,7 @@ type Selection struct {
 	Selector labels.Selector
 }
 
-// Has tells whether a namespace is selected.
+// Has reports whether a namespace is selected.
 func (s Selection) Has(namespace metav1.Object) bool {
 	if len(s.Names) == 0 && s.Selector == nil {
 		return true
@@ -57,13 +57,13 @@ func (s *Set) Watch(mgr manager.Manager, selection Selection) error {
 // Only is that of what Watch selects.
 func (s *Set) Only() []string { return s.selection.Only() }
 
-// Selects tells whether a namespace as it is given makes a tenant: it is one that Watch
+// Selects reports whether a namespace as it is given makes a tenant: it is one that Watch
 // selects, and is not being deleted.
 func (s *Set) Selects(namespace metav1.Object) bool {
 	return namespace.GetDeletionTimestamp().IsZero() && s.selection.Has(namespace)
 }
 
-// Has tells whether a namespace as it is given is a tenant, which one that Selects tells
+// Has reports whether a namespace as it is given is a tenant, which one that Selects tells
 // of is not if it is excluded. It is not known where Watch has yet to come to the
 // namespace; then Turns enqueues it.
 func (s *Set) Has(namespace metav1.Object) (is, known bool) {

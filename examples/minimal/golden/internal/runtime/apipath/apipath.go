@@ -61,7 +61,7 @@ func Parse(path, root string) Info {
 	return i
 }
 
-// ofNamespace tells whether what follows a namespace's name is a subresource of it.
+// ofNamespace reports whether what follows a namespace's name is a subresource of it.
 func ofNamespace(s string) bool { return s == "status" || s == "finalize" }
 
 // GroupResource is the resource and its group: "deployments.apps", or "pods" of the core.

@@ -75,7 +75,7 @@ type transient struct {
 func (t *transient) Error() string { return t.err.Error() }
 func (t *transient) Unwrap() error { return t.err }
 
-// Retryable tells whether trying again soon can help: after an attempt that
+// Retryable reports whether trying again soon can help: after an attempt that
 // took too long, a broken or refused connection, an overloaded or restarting
 // server, and whatever is marked [Transient]. It cannot help where a person
 // must act (requeue.Terminal), where the object must be read again first (a

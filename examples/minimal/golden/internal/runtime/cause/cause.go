@@ -117,10 +117,10 @@ func (c *Cause) Name() string { return c.name }
 // Reason is the name in CamelCase: a condition or event reason.
 func (c *Cause) Reason() string { return c.reason }
 
-// Fencing tells whether nothing may be written any more.
+// Fencing reports whether nothing may be written any more.
 func (c *Cause) Fencing() bool { return c.fencing }
 
-// Timeout tells whether time ran out. With Temporary it makes a Cause a
+// Timeout reports whether time ran out. With Temporary it makes a Cause a
 // net.Error, which is what HTTP and gRPC clients look for.
 func (c *Cause) Timeout() bool { return c.sentinel == context.DeadlineExceeded }
 

@@ -50,10 +50,10 @@ type Namer interface {
 	OutcomeName() string
 }
 
-// OK tells whether the operation succeeded.
+// OK reports whether the operation succeeded.
 func (o Outcome) OK() bool { return o.Err == nil }
 
-// Expired tells whether time ran out, here or at the other end.
+// Expired reports whether time ran out, here or at the other end.
 func (o Outcome) Expired() bool {
 	switch o.Name {
 	case NameClientLimiter, NameAPITimeout, NameTimeout:
@@ -62,10 +62,10 @@ func (o Outcome) Expired() bool {
 	return errors.Is(o.Err, context.DeadlineExceeded)
 }
 
-// Interrupted tells whether the operation was cancelled before it was done.
+// Interrupted reports whether the operation was cancelled before it was done.
 func (o Outcome) Interrupted() bool { return errors.Is(o.Err, context.Canceled) }
 
-// Failed tells whether the operation is at fault or its time ran out: it neither
+// Failed reports whether the operation is at fault or its time ran out: it neither
 // succeeded, nor ended with a [Namer]'s outcome, nor was stopped by a decision.
 func (o Outcome) Failed() bool {
 	if o.OK() || o.Interrupted() {
@@ -121,7 +121,7 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, why)
 }
 
-// passed tells whether the deadline of a live context has passed. It then waits
+// passed reports whether the deadline of a live context has passed. It then waits
 // for the timer that is to end it, which is due, and alone knows the cause.
 func passed(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()

@@ -82,7 +82,7 @@ func (e *Election) drain() bool {
 	}
 }
 
-// holds tells whether this process holds the Lease in a state that was read.
+// holds reports whether this process holds the Lease in a state that was read.
 func (e *Election) holds(lease *coordinationv1.Lease) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

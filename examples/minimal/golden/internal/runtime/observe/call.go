@@ -148,7 +148,7 @@ func (c *Call) SetAttributes(attributes ...attribute.KeyValue) {
 	}
 }
 
-// Recording tells whether attributes are kept.
+// Recording reports whether attributes are kept.
 func (c *Call) Recording() bool { return c != nil && c.span != nil }
 
 // Fail notes why the operation failed, where whoever calls End does not get to

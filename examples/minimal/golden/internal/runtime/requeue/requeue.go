@@ -66,7 +66,7 @@ func (l *Later) AtMost(d time.Duration) *Later {
 // Delay is how long to wait, always positive.
 func (l *Later) Delay() time.Duration { return l.delay }
 
-// Pending tells whether the object is not done yet.
+// Pending reports whether the object is not done yet.
 func (l *Later) Pending() bool { return l.reason != "" }
 
 // Reason is the reason given to [Pending], else empty.
@@ -101,7 +101,7 @@ func Terminal(err error) error {
 	return reconcile.TerminalError(err)
 }
 
-// IsTerminal tells whether err is, or wraps, a terminal error.
+// IsTerminal reports whether err is, or wraps, a terminal error.
 func IsTerminal(err error) bool {
 	return errors.Is(err, reconcile.TerminalError(nil))
 }

@@ -98,7 +98,7 @@ func (n *Network) dial(ctx context.Context, protocol, address string) (net.Conn,
 	return conn, nil
 }
 
-// note counts a request and tells whether it is to be answered with 410.
+// note counts a request and reports whether it is to be answered with 410.
 func (n *Network) note(resource schema.GroupVersionResource, watch bool) (expired bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

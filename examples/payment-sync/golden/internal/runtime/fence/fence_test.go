@@ -235,7 +235,7 @@ func TestWritesWithoutPermissionAreNotSent(t *testing.T) {
 	}
 }
 
-// closing tells whether it was closed.
+// closing reports whether it was closed.
 type closing struct {
 	io.Reader
 	closed bool

@@ -40,7 +40,7 @@ func newStartup() *startup {
 	return &startup{done: make(chan struct{}), informers: map[string]request{}}
 }
 
-// over tells whether the process has started.
+// over reports whether the process has started.
 func (s *startup) over() bool {
 	select {
 	case <-s.done:

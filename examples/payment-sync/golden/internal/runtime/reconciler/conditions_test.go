@@ -69,7 +69,7 @@ type whatever struct {
 	list reconciler.Conditions
 	// stored sends the list through JSON, as a write and a read do.
 	stored func()
-	// times tells whether the type says when the status changed.
+	// times reports whether the type says when the status changed.
 	times bool
 }
 

@@ -72,7 +72,7 @@ func CutShort(err error) error {
 	return &cutShort{err}
 }
 
-// IsCutShort tells whether err is, or wraps, one made by [CutShort].
+// IsCutShort reports whether err is, or wraps, one made by [CutShort].
 func IsCutShort(err error) bool {
 	_, ok := errors.AsType[*cutShort](err)
 	return ok

@@ -59,7 +59,7 @@ func classify(r *http.Request, root string) effect {
 	return write
 }
 
-// upgrades tells whether r asks for a connection that both sides write to. What
+// upgrades reports whether r asks for a connection that both sides write to. What
 // opens streams for client-go adds Upgrade only below the fence, so that what it
 // says above it counts as well.
 func upgrades(r *http.Request) bool {
@@ -71,7 +71,7 @@ func upgrades(r *http.Request) bool {
 	return r.URL.Scheme == "ws" || r.URL.Scheme == "wss"
 }
 
-// streamsOut tells whether an upgraded request is a read all the same: the API
+// streamsOut reports whether an upgraded request is a read all the same: the API
 // server itself answers, and does not listen. It offers that for watches and for
 // the logs of pods.
 func streamsOut(r *http.Request, path apipath.Info) bool {
@@ -85,7 +85,7 @@ func streamsOut(r *http.Request, path apipath.Info) bool {
 	return path.Resource != "" && watch && err == nil
 }
 
-// dryRun tells whether the API server is asked to change nothing. For a deletion
+// dryRun reports whether the API server is asked to change nothing. For a deletion
 // its options are in the body and, only where that is empty, in the query.
 func dryRun(r *http.Request) bool {
 	asked := r.URL.Query()["dryRun"]
@@ -153,7 +153,7 @@ func decode(contentType string, body []byte, options *metav1.DeleteOptions) erro
 	return http.ErrNotSupported
 }
 
-// Reads tells whether r, a request to an API server served under root, can do nothing but
+// Reads reports whether r, a request to an API server served under root, can do nothing but
 // read.
 func Reads(r *http.Request, root string) bool {
 	switch r.Method {
@@ -163,7 +163,7 @@ func Reads(r *http.Request, root string) bool {
 	return false
 }
 
-// Write tells whether r, a request to an API server served under root, counts as
+// Write reports whether r, a request to an API server served under root, counts as
 // a write, and of which resource: "deployments.apps", or "pods" of the core.
 func Write(r *http.Request, root string) (resource string, writes bool) {
 	if classify(r, root) != write {

@@ -22,7 +22,7 @@ type Resource struct {
 	Kind schema.GroupVersionKind
 	// Plural is the name of the kind's resource.
 	Plural string
-	// Namespaced tells whether its objects are in namespaces.
+	// Namespaced reports whether its objects are in namespaces.
 	Namespaced bool
 	// Fields are those that callers may set: all beside apiVersion, kind, metadata
 	// and status.

@@ -93,7 +93,7 @@ func (s Settings) TokenAudiences() []string {
 	return strings.FieldsFunc(s.Audiences, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// Serves tells whether there is an address to serve at.
+// Serves reports whether there is an address to serve at.
 func (s Settings) Serves() bool { return s.BindAddress != "" && s.BindAddress != Off }
 
 // Longest is the longest that an answer may take, 0 where none is served.

@@ -60,7 +60,7 @@ func (s *Server) NeedLeaderElection() bool { return false }
 // it does: whoever picks a new connection finds another replica.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
-// Started tells whether the server accepts connections.
+// Started reports whether the server accepts connections.
 func (s *Server) Started() bool { return s.started.Load() }
 
 // Start serves until ctx ends and what is in flight then is answered. The

@@ -160,7 +160,7 @@ func (p *Proxy) lateness(resource schema.GroupResource) lateness {
 	return late
 }
 
-// concerns tells whether the resource is one of those named; all are if none is.
+// concerns reports whether the resource is one of those named; all are if none is.
 func concerns(named []schema.GroupResource, resource schema.GroupResource) bool {
 	return len(named) == 0 || slices.Contains(named, resource)
 }

@@ -13,7 +13,7 @@ import (
 // is to be kept. Most are not, and these then cost a part of what they cost
 // through Start.
 type HeadSampler interface {
-	// Sample tells whether the span of what begins under ctx is to be kept. Then in
+	// Sample reports whether the span of what begins under ctx is to be kept. Then in
 	// is the context to start it in, else dropped is its span context.
 	Sample(ctx context.Context) (in context.Context, kept bool, dropped trace.SpanContext)
 }
