@@ -7,18 +7,21 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,10 +33,47 @@ import (
 	"example.com/payment-sync/internal/runtime/runtimetest"
 )
 
-// offline is a manager whose informers are told of events by the test.
-func offline(t *testing.T) (ctrl.Manager, *informertest.FakeInformers) {
+// told are informers that hear of events from the test. The sources of a
+// controller register at the same time, for which the fakes have no lock.
+type told struct {
+	informertest.FakeInformers
+	mu sync.Mutex
+}
+
+func (c *told) GetInformer(ctx context.Context, obj client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	informer, err := c.FakeInformers.GetInformer(ctx, obj, opts...)
+	return registrar{informer, &c.mu}, err
+}
+
+// to is the informer of the kind of obj.
+func (c *told) to(t *testing.T, obj client.Object) *controllertest.FakeInformer {
 	t.Helper()
-	informers := &informertest.FakeInformers{Scheme: runtimetest.Scheme()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	informer, err := c.FakeInformerFor(t.Context(), obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return informer
+}
+
+type registrar struct {
+	cache.Informer
+	mu *sync.Mutex
+}
+
+func (r registrar) AddEventHandlerWithOptions(h toolscache.ResourceEventHandler, o toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Informer.AddEventHandlerWithOptions(h, o)
+}
+
+// offline is a manager whose informers are told of events by the test.
+func offline(t *testing.T) (ctrl.Manager, *told) {
+	t.Helper()
+	informers := &told{FakeInformers: informertest.FakeInformers{Scheme: runtimetest.Scheme()}}
 	o := ctrl.Options{Scheme: runtimetest.Scheme(), Logger: logr.Discard()}
 	o.NewCache = func(*rest.Config, cache.Options) (cache.Cache, error) { return informers, nil }
 	o.Controller.ReconciliationTimeout = limit.Total
@@ -262,14 +302,11 @@ func TestPredicatesOfTheKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		informer, err := informers.FakeInformerFor(ctx, &widget{}) // before anybody else asks for it
-		if err != nil {
-			t.Fatal(err)
-		}
 		done := make(chan error)
 		go func() { done <- mgr.Start(ctx) }()
 		time.Sleep(time.Minute)
-
+		synctest.Wait()
+		informer := informers.to(t, &widget{})
 		at := func(generation int64, labels map[string]string) *widget {
 			w := p.Widget()
 			w.Generation, w.Labels = generation, labels
