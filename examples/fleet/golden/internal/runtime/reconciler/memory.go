@@ -15,58 +15,58 @@ import (
 // one pass to the next. What is gone is forgotten.
 type memories struct {
 	mu      sync.Mutex
-	objects map[types.NamespacedName]memory
+	objects map[types.NamespacedName]*memory
 }
 
 // memory is what is remembered of one object.
 type memory struct {
-	// said is a digest of the conditions that the last pass put into the status,
-	// version the one that this process wrote last.
+	// said is a digest of the conditions that the last pass has put into the status,
+	// 0 if it found what it had to say; version is the one that this process wrote last.
 	said    uint64
 	version uint64
 	// conflicts is how many passes in a row have ended in a conflict.
 	conflicts int
 }
 
-// update changes what is remembered of an object.
-func (m *memories) update(key types.NamespacedName, change func(*memory)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.objects == nil {
-		m.objects = map[types.NamespacedName]memory{}
-	}
+// of returns the memory of an object, made if there is none. The caller holds mu.
+func (m *memories) of(key types.NamespacedName) *memory {
 	of := m.objects[key]
-	change(&of)
-	m.objects[key] = of
+	if of == nil {
+		of = new(memory)
+		if m.objects == nil {
+			m.objects = map[types.NamespacedName]*memory{}
+		}
+		m.objects[key] = of
+	}
+	return of
 }
 
-// of returns what is remembered of an object.
-func (m *memories) of(key types.NamespacedName) (memory, bool) {
+// ended notes the digest of what a pass says on an object, 0 for nothing new, and
+// whether it was a conflict that ended it.
+func (m *memories) ended(key types.NamespacedName, said uint64, conflict bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	of, ok := m.objects[key]
-	return of, ok
-}
-
-// conflict notes whether a pass has ended in a conflict, and returns how many in a row
-// have.
-func (m *memories) conflict(key types.NamespacedName, conflict bool) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	of, known := m.objects[key]
-	switch {
-	case conflict:
-		of.conflicts++
-	case of.conflicts == 0:
-		return 0
-	default:
+	of := m.of(key)
+	of.said = said
+	if !conflict {
 		of.conflicts = 0
 	}
-	if !known && m.objects == nil {
-		m.objects = map[types.NamespacedName]memory{}
-	}
-	m.objects[key] = of
+}
+
+// conflict notes that a pass met with a conflict, and returns how many in a row have.
+func (m *memories) conflict(key types.NamespacedName) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := m.of(key)
+	of.conflicts++
 	return of.conflicts
+}
+
+// wrote notes the version that a status has made of an object.
+func (m *memories) wrote(key types.NamespacedName, version uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(key).version = version
 }
 
 // forget is told that an object is gone.
@@ -76,12 +76,15 @@ func (m *memories) forget(key types.NamespacedName) {
 	delete(m.objects, key)
 }
 
-// contradicted reports whether a version of an object says by its conditions, whose
-// digest is given, something else than this controller did last. Versions that are
-// older than its own last write are history.
+// contradicted reports whether a version of an object, which says by its conditions
+// something else than the one before, is the word of somebody else, on an object that
+// this controller has passed over. Versions up to its own last write are history; a
+// newer one of the digest that it said is its own write, whose answer is on its way.
 func (m *memories) contradicted(key types.NamespacedName, version string, digest uint64) bool {
-	of, known := m.of(key)
-	return known && of.said != digest && number(version) > of.version
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := m.objects[key]
+	return of != nil && of.said != digest && number(version) > of.version
 }
 
 // number is a resource version as a number, 0 if it is none.
@@ -95,20 +98,20 @@ func number(version string) uint64 {
 
 var seed = maphash.MakeSeed()
 
-// digest is a number that tells apart what the conditions of the given types say.
-// How long they have said it does not count.
+// digest is a number that tells apart what the conditions of the given types say, of
+// which there are at most as many as in the array. How long they have said it does not
+// count.
 func digest(conditions Conditions, conditionTypes []string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	for _, name := range conditionTypes {
-		c, ok := conditions.Find(name)
-		if !ok {
-			c = metav1.Condition{}
-		}
-		for _, text := range []string{string(c.Status), c.Reason, c.Message, strconv.FormatInt(c.ObservedGeneration, 10)} {
-			_, _ = h.WriteString(text)
-			_ = h.WriteByte(0)
+	var says [3]struct {
+		status          metav1.ConditionStatus
+		reason, message string
+		generation      int64
+	}
+	for i, name := range conditionTypes {
+		if c, ok := conditions.Find(name); ok {
+			s := &says[i]
+			s.status, s.reason, s.message, s.generation = c.Status, c.Reason, c.Message, c.ObservedGeneration
 		}
 	}
-	return h.Sum64()
+	return maphash.Comparable(seed, says)
 }

@@ -127,8 +127,12 @@ func TestConditionsOfOthersMakingAreNotLeftSo(t *testing.T) {
 	if filter.Update(event.UpdateEvent{ObjectOld: said, ObjectNew: other}) {
 		t.Error("worth a pass where this process has said nothing")
 	}
-	l.remember(said)
-	l.memories.update(client.ObjectKeyFromObject(said), func(of *memory) { of.version = 7 })
+	key := client.ObjectKeyFromObject(said)
+	l.memories.ended(key, digest(l.conditions(said), l.owned), false)
+	if filter.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: said}) {
+		t.Error("the controller's own word is worth a pass before the answer to its write")
+	}
+	l.memories.wrote(key, 7)
 	if filter.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: said}) {
 		t.Error("the controller's own word is worth a pass")
 	}
@@ -139,6 +143,10 @@ func TestConditionsOfOthersMakingAreNotLeftSo(t *testing.T) {
 	old.ResourceVersion = "5"
 	if filter.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: old}) {
 		t.Error("what was there before its own word is worth a pass")
+	}
+	l.memories.ended(key, 0, false) // a pass that had nothing more to say
+	if !filter.Update(event.UpdateEvent{ObjectOld: said, ObjectNew: other}) {
+		t.Error("another word than what was found is not worth a pass")
 	}
 	theirs := said.DeepCopy()
 	theirs.ResourceVersion, theirs.Status.Phase = "8", "Theirs"
@@ -185,7 +193,7 @@ func TestEventsAreOnlyLookedAt(t *testing.T) {
 func TestWhatIsGoneIsForgotten(t *testing.T) {
 	l := relevantLoop()
 	w := widgetAt("a", 1)
-	l.remember(w)
+	l.memories.ended(client.ObjectKeyFromObject(w), 0, false)
 	if !l.relevance().Delete(event.DeleteEvent{Object: w}) || len(l.memories.objects) != 0 {
 		t.Errorf("%d objects are remembered", len(l.memories.objects))
 	}

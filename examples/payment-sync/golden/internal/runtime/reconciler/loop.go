@@ -193,7 +193,7 @@ func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 		return l.unread(ctx, req, err)
 	}
 	_, err = l.call(ctx, l.observer.ObserveKind, obj, obj)
-	v, _ := judge(ctx, err, ReasonReconcileFailed, obj)
+	v := judge(ctx, err, ReasonReconcileFailed, obj)
 	return v.err
 }
 
@@ -225,7 +225,7 @@ func (l *Loop[T]) unread(ctx context.Context, req reconcile.Request, err error) 
 	}
 	obj := l.kind.New()
 	obj.SetName(req.Name)
-	v, _ := judge(ctx, err, ReasonReconcileFailed, obj)
+	v := judge(ctx, err, ReasonReconcileFailed, obj)
 	return v.err
 }
 
@@ -321,9 +321,7 @@ func (w *witness[T]) last() T {
 
 // conclude writes what the pass came to, in the budget's reserve.
 func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after T, action string) error {
-	if l.status != nil {
-		l.apply(v, after, before.GetGeneration())
-		l.remember(after)
+	if changed := l.say(v, before, stored, after); changed {
 		if err := l.writeStatus(ctx, before, stored, after); err != nil {
 			if apierrors.IsInvalid(err) {
 				v = l.refused(ctx, before, stored, failedWrite(v.err, err))
@@ -345,26 +343,31 @@ func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after
 func (l *Loop[T]) refused(ctx context.Context, before, stored T, err error) verdict {
 	v := failed(err, ReasonStatusRefused)
 	said := l.snapshots.take(stored)
-	l.apply(v, said, before.GetGeneration())
-	l.remember(said)
-	if err := l.writeStatus(ctx, stored, stored, said); err != nil {
-		log.FromContext(ctx).Error(err, "Status not written")
+	if changed := l.say(v, before, stored, said); changed {
+		if err := l.writeStatus(ctx, stored, stored, said); err != nil {
+			log.FromContext(ctx).Error(err, "Status not written")
+		}
 	}
 	return v
 }
 
-// remember notes what is said on an object, before it can be contradicted.
-func (l *Loop[T]) remember(after T) {
-	if conditions := l.conditions(after); conditions != nil {
-		said := digest(conditions, l.owned)
-		l.memories.update(client.ObjectKeyFromObject(after), func(of *memory) { of.said = said })
+// say puts the verdict on a pass over before into the status of after. It reports
+// whether there is something to write, as stored says something else, and notes what it
+// is before others can contradict it.
+func (l *Loop[T]) say(v verdict, before, stored, after T) (changed bool) {
+	var said uint64
+	if l.status != nil {
+		l.apply(v, after, before.GetGeneration())
+		changed = stored.GetResourceVersion() != after.GetResourceVersion() || l.status.Changed(stored, after)
+		if conditions := l.conditions(after); changed && conditions != nil {
+			said = digest(conditions, l.owned)
+		}
 	}
+	l.memories.ended(client.ObjectKeyFromObject(before), said, v.conflict)
+	return changed
 }
 
 func (l *Loop[T]) writeStatus(ctx context.Context, before, stored, after T) error {
-	if stored.GetResourceVersion() == after.GetResourceVersion() && !l.status.Changed(stored, after) {
-		return nil
-	}
 	ctx, release, err := l.budget.BeginStatus(ctx)
 	if err != nil {
 		return chain.CutShort(err)
@@ -372,8 +375,7 @@ func (l *Loop[T]) writeStatus(ctx context.Context, before, stored, after T) erro
 	defer release()
 	written, err := l.status.WriteOver(ctx, before, stored, after)
 	if written {
-		version := number(after.GetResourceVersion())
-		l.memories.update(client.ObjectKeyFromObject(after), func(of *memory) { of.version = version })
+		l.memories.wrote(client.ObjectKeyFromObject(after), number(after.GetResourceVersion()))
 	}
 	return closing(ctx, err)
 }

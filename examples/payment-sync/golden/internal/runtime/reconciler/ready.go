@@ -66,6 +66,8 @@ type verdict struct {
 	observed bool
 	// event tells that a change of the condition is worth an event.
 	event bool
+	// conflict tells that somebody else wrote the object meanwhile.
+	conflict bool
 	// err is what the pass returns to the chain.
 	err error
 }
@@ -92,42 +94,41 @@ const patientConflicts = 5
 // judge turns the end of the user's code, under ctx, into a verdict. The
 // fallback is the reason for failures that bring none of their own.
 func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
-	v, conflict := judge(ctx, err, fallback, obj)
-	key := client.ObjectKeyFromObject(obj)
-	if l.memories.conflict(key, conflict) > patientConflicts {
-		return failed(err, ReasonConflict)
+	v := judge(ctx, err, fallback, obj)
+	if v.conflict && l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts {
+		v = failed(err, ReasonConflict)
+		v.conflict = true
 	}
 	return v
 }
 
-// judge is the verdict without a memory. It reports whether the end was a conflict
-// about obj, which is routine.
-func judge(ctx context.Context, err error, fallback string, obj client.Object) (_ verdict, conflict bool) {
+// judge is the verdict without a memory: a conflict about obj is routine.
+func judge(ctx context.Context, err error, fallback string, obj client.Object) verdict {
 	if _, ok := errors.AsType[*PanicError](err); ok {
-		return failed(err, ReasonPanicked), false
+		return failed(err, ReasonPanicked)
 	}
 	o := cause.Classify(ctx, err)
 	switch {
 	case o.OK():
-		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, course: settled, observed: true, event: true}, false
+		return verdict{ready: metav1.ConditionTrue, reason: ReasonReconciled, course: settled, observed: true, event: true}
 	case o.Ended && o.Interrupted():
-		return interrupted(o), false
+		return interrupted(o)
 	case o.Ended:
-		return failed(o.Err, reasonOf(o, fallback)), false
+		return failed(o.Err, reasonOf(o, fallback))
 	}
 	if later, ok := requeue.AsLater(err); ok {
-		return postponed(later), false
+		return postponed(later)
 	}
 	if requeue.IsTerminal(err) {
 		v := failed(err, reasonOf(o, ReasonTerminal))
 		v.course = stuck
-		return v, false
+		return v
 	}
 	if _, given := requeue.Reason(err); !given && outdated(err, obj) {
 		// Somebody else wrote at the same time: gone on the next try.
-		return verdict{err: err}, true
+		return verdict{conflict: true, err: err}
 	}
-	return failed(err, reasonOf(o, fallback)), false
+	return failed(err, reasonOf(o, fallback))
 }
 
 // outdated reports whether err is that obj was written by somebody else meanwhile,
