@@ -111,7 +111,7 @@ func (n *neighbours) ReconcileKind(ctx context.Context, w *widget) error {
 	n.seen[client.ObjectKeyFromObject(w)] = w.Generation
 	n.mu.Unlock()
 	time.Sleep(outside)
-	return work(ctx, w)
+	return writesStatus(n.client)(ctx, w)
 }
 
 // ended notes the end of a pass.

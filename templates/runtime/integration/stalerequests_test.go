@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/rest"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/lag"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
@@ -52,17 +51,26 @@ func (s *side) since() asked {
 // Being right costs an object no more than one write from its creation to Ready,
 // and no read; and an operator at rest asks for nothing.
 func TestRequestsBesideAPlainOperator(t *testing.T) {
+	requestsBesideAPlainOperator(t, "", writesStatus)
+}
+
+// The same where the user's code writes the object: what it was answered is known.
+func TestRequestsWhereTheObjectIsWritten(t *testing.T) {
+	requestsBesideAPlainOperator(t, ", written too", writesObject)
+}
+
+func requestsBesideAPlainOperator(t *testing.T, also string, work work) {
 	objects := count(20, 1000)
 	lagging(t, func(t *testing.T, s *stale) {
 		var sides []*side
-		for i, start := range []func(context.Context, testing.TB, *rest.Config, string) <-chan error{startPlain, startOurs} {
+		for i, start := range starts {
 			one := *s
 			one.namespace += []string{"-plain", "-this"}[i]
 			createNamespace(t, s.client, one.namespace)
 			t.Cleanup(func() { one.clear(t) })
 			p := s.proxy(t)
 			ctx, stop := context.WithCancel(t.Context())
-			ended := start(ctx, t, p.Config(), one.namespace)
+			ended := start(ctx, t, p.Config(), one.namespace, work)
 			t.Cleanup(func() {
 				stop()
 				if err := <-ended; err != nil {
@@ -87,7 +95,7 @@ func TestRequestsBesideAPlainOperator(t *testing.T) {
 			plain, this = sides[0].since(), sides[1].since()
 			t.Logf("%s, %s late, %d objects: plain %+v, this %+v", name, s.delay, objects, plain, this)
 			s.report(t, map[string]any{
-				"requests": name, "delay": s.delay.Milliseconds(), "of": objects,
+				"requests": name + also, "delay": s.delay.Milliseconds(), "of": objects,
 				"reads": this.reads, "writes": this.writes, "plain_reads": plain.reads, "plain_writes": plain.writes,
 			})
 			return plain, this

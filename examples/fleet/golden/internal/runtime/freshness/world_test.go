@@ -42,7 +42,7 @@ type world struct {
 	answer  error // of writes, in the place of success
 }
 
-func newWorld(t *testing.T) (*world, *Client, *Reader) {
+func newWorld(t testing.TB) (*world, *Client, *Reader) {
 	t.Helper()
 	w := &world{stored: map[types.NamespacedName]*widget{}, shown: map[types.NamespacedName]*widget{}}
 	w.put(&widget{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid-1"}})
