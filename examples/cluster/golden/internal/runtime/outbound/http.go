@@ -76,7 +76,7 @@ func (s *Settings) wire() *http.Transport {
 		DialContext:            s.dialer().DialContext,
 		TLSClientConfig:        s.TLS.Clone(),
 		TLSHandshakeTimeout:    handshakeTime,
-		ResponseHeaderTimeout:  s.Call.Attempt,
+		ResponseHeaderTimeout:  2 * s.Call.Attempt, // the attempt has its own deadline, which comes first and says why
 		ExpectContinueTimeout:  continueTime,
 		IdleConnTimeout:        idleTime,
 		MaxConnsPerHost:        s.Connections,
