@@ -42,7 +42,8 @@ lint: $(READY) ## black, ruff, mypy; gofmt, vet and golangci-lint on the Go
 	$(BIN)/python -m tests.golint
 
 .PHONY: golden
-golden: $(READY) ## rewrite examples/*/golden
+golden: $(READY) ## rewrite examples/*/golden, and keep the skeleton they are made of
+	$(BIN)/python -m tests.skeletons
 	$(BIN)/python -m tests.golden
 
 .PHONY: mutate

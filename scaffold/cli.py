@@ -7,9 +7,13 @@ and ``generate`` never loads copier.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
+import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +31,8 @@ Handler = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 refused or failed, 2 misused."""
     options = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)  # so that what was begun is undone
     as_json = getattr(options, "json", False)
     try:
         handler: Handler = options.handler
@@ -48,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             as_json,
         )
+    except OSError as error:
+        if os.environ.get("CTXSCAFFOLD_DEBUG"):
+            raise
+        return _report(_refused(error), as_json)
     except Exception as error:
         if os.environ.get("CTXSCAFFOLD_DEBUG"):
             raise
@@ -58,6 +68,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             as_json,
         )
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _refused(error: OSError) -> ScaffoldError:
+    """Return what the operating system did not do as a fault with a next step."""
+    fixes = {
+        errno.ENOSPC: "make room there, or set TMPDIR or CTXSCAFFOLD_CACHE to a folder "
+        "with more",
+        errno.EDQUOT: "make room there, or set TMPDIR or CTXSCAFFOLD_CACHE to a folder "
+        "with more",
+        errno.ENOENT: "see what is there; git status shows whether it was taken away",
+        errno.EMFILE: "raise ulimit -n",
+    }
+    denied = "see who may read and write it, and what it is, with ls -ld"
+    return ScaffoldError(
+        f"the system says: {error.strerror or error}",
+        where=str(error.filename2 or error.filename or "") or None,
+        fix=fixes.get(error.errno or 0, denied),
+    )
 
 
 def _report(error: ScaffoldError, as_json: bool) -> int:
@@ -262,7 +294,7 @@ def _new(options: argparse.Namespace) -> int:
     print(f"made {dest}: {kinds}")
     for line in without_ready(outcome.kinds):
         print(f"note: {line}")
-    print(f"next: cd {dest} && make test")
+    print(f"next: cd {shlex.quote(str(dest))} && make test")
     return 0
 
 

@@ -65,6 +65,7 @@ def generate(
     with apply.exclusive(project) if write else nullcontext():
         if write:
             apply.recover(project)
+        manifest.check(project)
         periods.check(project)
         decided = manifest.places(project)
         former = gofiles.module(project) or chosen.module

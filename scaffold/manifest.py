@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from scaffold import __version__
 from scaffold import places as all_places
 from scaffold.errors import ProjectError
 from scaffold.places import Places
@@ -67,6 +69,22 @@ def load(project: Path) -> Manifest | None:
             fix=f"restore it with git checkout -- {PATH}, or delete it and run "
             "ctxscaffold generate --overwrite",
         ) from error
+
+
+def check(project: Path) -> None:
+    """Raise :class:`ProjectError` if a later ctxscaffold wrote ``project``."""
+    record = load(project)
+    if record and _release(record.version) > _release(__version__):
+        raise ProjectError(
+            f"ctxscaffold {record.version} wrote this project, and this is {__version__}: "
+            "it would take back what the later one made better",
+            where=str(project / PATH),
+            fix=f"install ctxscaffold {record.version} or later",
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))
 
 
 def places(project: Path) -> Places:

@@ -13,7 +13,6 @@ import tomllib
 from pathlib import Path
 
 from scaffold import manifest, project
-from scaffold.settings import ANSWERS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -39,13 +38,6 @@ def build(name: str, dest: Path, **more: object) -> None:
             assert relative not in record.generated, f"{relative} is generated"
             (dest / relative).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, dest / relative)
-    # Where the template was is a matter of the machine, not of the example.
-    kept = [
-        line
-        for line in (dest / ANSWERS).read_text("utf-8").splitlines(keepends=True)
-        if not line.startswith(("_src_path:", "_commit:"))
-    ]
-    (dest / ANSWERS).write_text("".join(kept), "utf-8")
 
 
 def main() -> int:

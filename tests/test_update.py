@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import project as projects
+from scaffold import skeleton
 from scaffold.errors import ScaffoldError
 from tests import beacon
 from tests.beacon import EXAMPLES, ROOT, RULES, USER, USES_COLOUR, commit, edit, git
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.golang
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """A repository of the template, at its first version."""
+    """A checkout of ctxscaffold, with the skeleton of this one."""
     repository = tmp_path / "template"
     shutil.copytree(
         ROOT,
@@ -30,10 +31,32 @@ def template(tmp_path: Path) -> Path:
             ".git", ".venv", "golden", "__pycache__", ".*_cache", ".hypothesis", "tests"
         ),
     )
+    (repository / "tests").mkdir()
+    for name in ("__init__.py", "skeletons.py"):
+        shutil.copy(ROOT / "tests" / name, repository / "tests")
     git(repository, "init", "--quiet", "--initial-branch=main")
     commit(repository, "one")
-    git(repository, "tag", "v1.0.0")
     return repository
+
+
+def module(
+    template: Path, name: str, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of a checkout."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", name, *map(str, arguments)],
+        cwd=template,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(template), "CTXSCAFFOLD_DEBUG": "1"},
+    )
+
+
+def publish(template: Path, message: str) -> None:
+    """Keep the skeleton as it is now, as make golden does, and commit it."""
+    kept = module(template, "tests.skeletons")
+    assert kept.returncode == 0, kept.stderr
+    commit(template, message)
 
 
 def copier(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -43,13 +66,6 @@ def copier(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[
         cwd=folder,
         capture_output=True,
         text=True,
-        env={
-            **os.environ,
-            "GIT_AUTHOR_NAME": "test",
-            "GIT_AUTHOR_EMAIL": "test@localhost",
-            "GIT_COMMITTER_NAME": "test",
-            "GIT_COMMITTER_EMAIL": "test@localhost",
-        },
     )
 
 
@@ -67,8 +83,7 @@ def move_template_on(template: Path) -> None:
             "// run returns when", "// run is explained anew.\n//\n// run returns when"
         ),
     )
-    commit(template, "two")
-    git(template, "tag", "v1.1.0")
+    publish(template, "two")
     edit(
         template / "templates/emit/reconcile/setup.go.jinja",
         lambda text: text.replace(
@@ -83,8 +98,7 @@ def move_template_on(template: Path) -> None:
         template / "templates/project/Makefile.jinja",
         lambda text: text + "\n.PHONY: third\nthird: ## new in the third version\n",
     )
-    commit(template, "three")
-    git(template, "tag", "v1.2.0")
+    publish(template, "three")
 
 
 def started(template: Path, project: Path, *, placed: bool) -> None:
@@ -133,7 +147,7 @@ def test_template_moved_on_by_two_versions(
                 file.write(text)
     commit(project, "mine")
     move_template_on(template)
-    done = copier(project, "update", "--trust", "--defaults")
+    done = module(template, "scaffold", "update", project)
     assert done.returncode == 0, done.stderr
     for path, text in edits.items():
         assert text.strip() in (project / path).read_text(), path
@@ -144,12 +158,7 @@ def test_template_moved_on_by_two_versions(
         "(v1.2)" in (project / "internal/controller/zz_generated.setup.go").read_text()
     )
     assert "(v1.2)" in (project / "internal/runtime/cause/doc.go").read_text()
-    checked = subprocess.run(
-        [sys.executable, "-P", "-m", "scaffold", "check", str(project)],
-        env=os.environ | {"PYTHONPATH": str(template)},
-        capture_output=True,
-        text=True,
-    )
+    checked = module(template, "scaffold", "check", project)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.splitlines() == [
         "ok: generated files are current",
@@ -165,15 +174,14 @@ def test_update_gives_no_webhooks_to_a_project_without_them(
     question = re.compile(r"^webhooks:\n(?:  .*\n)+\n", re.MULTILINE)
     whole = (template / "copier.yml").read_text()
     edit(template / "copier.yml", lambda text: question.sub("", text))
-    commit(template, "before the question")
-    git(template, "tag", "v1.0.1")
+    publish(template, "before the question")
     project = tmp_path / "beacon"
     started(template, project, placed=True)
     assert "webhooks:" not in (project / ".copier-answers.yml").read_text()
     assert not (project / RULES).exists()
     (template / "copier.yml").write_text(whole)
     move_template_on(template)
-    done = copier(project, "update", "--trust", "--defaults")
+    done = module(template, "scaffold", "update", project)
     assert done.returncode == 0, done.stderr
     assert "\nwebhooks: false\n" in (project / ".copier-answers.yml").read_text()
     assert not (project / RULES).exists()
@@ -199,12 +207,7 @@ def test_update_lists_conflicts_and_fails(template: Path, tmp_path: Path) -> Non
         lambda text: text.replace("memory: 256Mi", "memory: 512Mi"),
     )
     move_template_on(template)
-    done = subprocess.run(
-        ["ctxscaffold", "update", str(project)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"CTXSCAFFOLD_DEBUG": "1"},
-    )
+    done = module(template, "scaffold", "update", project)
     assert done.returncode == 1
     assert "conflict: README.md\n" in done.stdout
     assert f"conflict: {manager}\n" in done.stdout
@@ -216,12 +219,7 @@ def test_update_lists_conflicts_and_fails(template: Path, tmp_path: Path) -> Non
     ours = re.compile(r"<<<<<<< .*\n((?:.*\n)*?)=======\n(?:.*\n)*?>>>>>>> .*\n")
     edit(project / manager, lambda text: ours.sub(r"\1", text))
     assert "memory: 1Gi" in (project / manager).read_text()
-    settled = subprocess.run(
-        [sys.executable, "-P", "-m", "scaffold", "generate", str(project)],
-        env=os.environ | {"PYTHONPATH": str(template)},
-        capture_output=True,
-        text=True,
-    )
+    settled = module(template, "scaffold", "generate", project)
     assert settled.returncode == 0, settled.stderr
 
 
@@ -230,3 +228,107 @@ def test_update_needs_a_committed_tree(tmp_path: Path) -> None:
     (project / "README.md").write_text("mine\n")
     with pytest.raises(ScaffoldError, match="not committed"):
         projects.update(project)
+
+
+def test_the_skeleton_is_kept_in_each_revision() -> None:
+    """A change of it is a revision of its own: make golden counts."""
+    assert skeleton.kept(skeleton.revision()) == skeleton.present()
+    for number in range(1, skeleton.revision() + 1):
+        files = skeleton.kept(number)
+        assert files is not None, number
+        assert f"  default: {number}\n".encode() in files["copier.yml"]
+        assert (ROOT / skeleton.archive(number)).read_bytes() == skeleton.pack(files)
+
+
+def test_nothing_of_the_users_git_reaches_the_skeleton(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signing that fails, hooks that fail, another repository, an unusable home."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for hook in ("pre-commit", "commit-msg", "post-checkout", "reference-transaction"):
+        (hooks / hook).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / hook).chmod(0o755)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    git(mine, "init", "--quiet")
+    (mine / "mine").write_text("mine\n")
+    commit(mine, "mine")
+    before = git(mine, "for-each-ref") + git(mine, "status", "--porcelain")
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        "[commit]\n\tgpgSign = true\n[tag]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n"
+        f"[core]\n\thooksPath = {hooks}\n\tautocrlf = true\n[diff]\n\tnoprefix = true\n"
+        "[user]\n\tuseConfigOnly = true\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setenv("GIT_DIR", str(mine / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(mine / ".git/index"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(mine))
+    monkeypatch.setenv("HOME", "/proc/1/nowhere")
+    made = tmp_path / "beacon"
+    projects.new(made, [EXAMPLES / "minimal/crds"], {"project_name": "beacon"})
+    assert b"\r" not in (made / "Makefile").read_bytes()
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name)
+    assert git(mine, "for-each-ref") + git(mine, "status", "--porcelain") == before
+
+
+def test_first_runs_at_the_same_time(tmp_path: Path) -> None:
+    """Each has a repository of its own, so that there is nothing to poison."""
+    started = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "scaffold", "new", f"beacon-{i}"),
+                *("--crd", str(EXAMPLES / "minimal/crds")),
+            ],
+            cwd=tmp_path,
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(4)
+    ]
+    for run in started:
+        assert run.wait() == 0, run.stderr and run.stderr.read()
+    assert not (tmp_path / "cache/copier").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("_commit: v999", "newer than that of this ctxscaffold"),
+        ("_commit: 1a2b3c", "do not name a skeleton"),
+        ("_commit: v0", "does not have skeleton 0"),
+    ],
+)
+def test_update_from_a_skeleton_that_is_not_known(
+    tmp_path: Path, answer: str, says: str
+) -> None:
+    project = beacon.make(tmp_path / "beacon")
+    edit(
+        project / ".copier-answers.yml",
+        lambda text: re.sub(r"(?m)^_commit: .*$", answer, text),
+    )
+    git(project, "init", "--quiet")
+    commit(project, "start")
+    with pytest.raises(ScaffoldError, match=says):
+        projects.update(project)
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("command", ["generate", "update", "check"])
+def test_an_older_release_takes_nothing_back(tmp_path: Path, command: str) -> None:
+    project = beacon.make(tmp_path / "beacon")
+    edit(
+        project / ".ctxscaffold/manifest.json",
+        lambda text: re.sub(r'"ctxscaffold": "[^"]*"', '"ctxscaffold": "99.1.0"', text),
+    )
+    git(project, "init", "--quiet")
+    commit(project, "start")
+    refused = module(ROOT, "scaffold", command, project)
+    assert refused.returncode == 1
+    assert "ctxscaffold 99.1.0 wrote this project" in refused.stderr
+    assert "fix: install ctxscaffold 99.1.0 or later" in refused.stderr
+    assert git(project, "status", "--porcelain") == ""
