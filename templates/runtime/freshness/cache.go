@@ -72,7 +72,7 @@ func (c freshCache) List(ctx context.Context, list client.ObjectList, opts ...cl
 
 // GetInformer implements cache.Informers.
 func (c freshCache) GetInformer(ctx context.Context, obj client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
-	if _, err := c.reader.kindOf(obj); err != nil {
+	if _, err := c.reader.viewOf(obj); err != nil {
 		return nil, err
 	}
 	return c.Cache.GetInformer(ctx, obj, opts...)
@@ -80,7 +80,7 @@ func (c freshCache) GetInformer(ctx context.Context, obj client.Object, opts ...
 
 // GetInformerForKind implements cache.Informers.
 func (c freshCache) GetInformerForKind(ctx context.Context, gvk schema.GroupVersionKind, opts ...cache.InformerGetOption) (cache.Informer, error) {
-	c.reader.note(gvk.GroupKind())
+	c.reader.note(gvk, inType)
 	return c.Cache.GetInformerForKind(ctx, gvk, opts...)
 }
 

@@ -116,6 +116,43 @@ func TestAWriteOfOneRepresentationHoldsBackReadsOfAnother(t *testing.T) {
 	})
 }
 
+// lateMetadata is a world whose cache has an informer of metadata beside that of
+// widgets, which has seen nothing since.
+type lateMetadata struct {
+	*world
+	shown map[types.NamespacedName]*widget
+}
+
+func (l lateMetadata) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		return copyOf(l.shown, key, obj)
+	}
+	return l.world.Get(ctx, key, obj, opts...)
+}
+
+func TestEachRepresentationIsLateByItself(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		r.Cached = lateMetadata{w, map[types.NamespacedName]*widget{key: w.stored[key].DeepCopy()}}
+		version := func() string {
+			obj := &metav1.PartialObjectMetadata{}
+			obj.SetGroupVersionKind(gvk)
+			if err := r.Get(t.Context(), key, obj); err != nil {
+				t.Error(err)
+			}
+			return obj.ResourceVersion
+		}
+		_ = version()
+		stored := write(t, w, c, 7)
+		w.see()
+		if got := sizeOf(t, r); got != 7 || w.lives() != 0 {
+			t.Errorf("read size %d after 7 was written, with %d live reads", got, w.lives())
+		}
+		if got := version(); got != stored.ResourceVersion {
+			t.Errorf("metadata of version %s after %s was written", got, stored.ResourceVersion)
+		}
+	})
+}
+
 // What became of a write: whether the next read has to ask the API server at once.
 func TestWhatIsKnownAfterAWrite(t *testing.T) {
 	status := func(code int32, reason metav1.StatusReason) error {
@@ -146,7 +183,7 @@ func TestWhatIsKnownAfterAWrite(t *testing.T) {
 				if err := c.Update(t.Context(), obj); !errors.Is(err, test.answer) {
 					t.Fatal(err)
 				}
-				f, _ := r.Keep.floor(gvk.GroupKind(), key)
+				f, _ := r.Keep.floor(view{gvk, inType}, key)
 				if f.noted = (time.Time{}); f != test.want {
 					t.Errorf("the floor is %+v, want %+v", f, test.want)
 				}

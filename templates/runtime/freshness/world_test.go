@@ -47,7 +47,7 @@ func newWorld(t *testing.T) (*world, *Client, *Reader) {
 	w.see()
 	k := &Keep{}
 	r := &Reader{Keep: k, Cached: w, Live: liveWorld{w}, Kinds: w}
-	r.note(gvk.GroupKind())
+	r.note(gvk, inType)
 	return w, NewClient(w, k), r
 }
 
