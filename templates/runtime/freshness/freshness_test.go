@@ -1,16 +1,20 @@
 package freshness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -277,7 +281,9 @@ func TestAListDoesNotWaitForWhatIsGone(t *testing.T) {
 // A cache that holds a selection never shows what is not in it.
 func TestAPartialCacheIsBelievedAboutWhatItLacks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
-		r.Partial = func(schema.GroupKind) bool { return true }
+		r.Keep.scope = scope{others: holding{rest: selector{label: labels.Nothing()}, namespaces: map[string]selector{
+			key.Namespace: {}, "other": {},
+		}}}
 		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "w2"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -308,6 +314,11 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 				}
 				if w.lives() > 100 {
 					t.Errorf("the API server was asked %d times in a minute of its outage", w.lives())
+				}
+				canceled, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := read(canceled, r); !errors.Is(err, context.Canceled) || errors.Is(err, Late) {
+					t.Errorf("error %v of a read that was given up", err)
 				}
 				stopped, stop := context.WithCancelCause(t.Context())
 				stop(cause.Shutdown)
@@ -406,6 +417,87 @@ func TestABarrierTellsWhatIsLate(t *testing.T) {
 		}
 		if err := b.once(t.Context(), &leader.Term{}); err != nil || w.lives() != asked+1 {
 			t.Errorf("error %v, %d lists in the next term", err, w.lives()-asked)
+		}
+		w.see()
+		for _, at := range []types.NamespacedName{key, client.ObjectKeyFromObject(gone)} {
+			if err := r.Get(t.Context(), at, &widget{}); client.IgnoreNotFound(err) != nil || w.lives() != asked+1 {
+				t.Errorf("%s: error %v, and a live read when the cache has caught up", at, err)
+			}
+		}
+	})
+}
+
+// paged answers a list with one object after the other, and fails where it is told to.
+type paged struct {
+	*world
+	tokens []string // that it was given
+	fail   func(token string) error
+}
+
+func (p *paged) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	if err := p.fail(o.Continue); err != nil {
+		return err
+	}
+	p.tokens = append(p.tokens, o.Continue)
+	all := &metav1.PartialObjectMetadataList{}
+	if err := (liveWorld{p.world}).List(ctx, all); err != nil {
+		return err
+	}
+	slices.SortFunc(all.Items, func(a, b metav1.PartialObjectMetadata) int { return cmp.Compare(a.Name, b.Name) })
+	n, _ := strconv.Atoi(o.Continue)
+	list.(*metav1.PartialObjectMetadataList).Items = all.Items[n : n+1]
+	if n+1 < len(all.Items) {
+		list.SetContinue(strconv.Itoa(n + 1))
+	}
+	return nil
+}
+
+// A list of many objects takes longer than one pass has.
+func TestABarrierGoesOnWhereTheLastPassHadToStop(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		w.put(&widget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "w2", UID: "uid-2"}})
+		w.see()
+		write(t, w, w, 7)
+		ended, end := context.WithCancelCause(t.Context())
+		live := &paged{world: w, fail: func(token string) error {
+			if token == "1" {
+				end(cause.Superseded)
+			}
+			return context.Cause(ended)
+		}}
+		b := NewBarrier(r.Keep, w, live, gvk, &runtimetest.WidgetList{})
+		term := &leader.Term{}
+		if err := b.once(ended, term); !errors.Is(err, cause.Superseded) {
+			t.Errorf("error %v of a pass that was ended", err)
+		}
+		live.fail = func(string) error { return nil }
+		if err := b.once(t.Context(), term); err != nil || !slices.Equal(live.tokens, []string{"", "1"}) {
+			t.Errorf("error %v, listed at %q", err, live.tokens)
+		}
+		if n := r.Keep.pending.Load(); n != 1 {
+			t.Errorf("%d objects are late, want the one that was written", n)
+		}
+		live.tokens, live.fail = nil, func(token string) error {
+			if token == "1" && len(live.tokens) == 1 {
+				return apierrors.NewResourceExpired("too old")
+			}
+			return nil
+		}
+		if err := b.once(t.Context(), &leader.Term{}); err != nil || !slices.Equal(live.tokens, []string{"", "", "1"}) {
+			t.Errorf("error %v, listed at %q after what was listed had become too old", err, live.tokens)
+		}
+	})
+}
+
+// It is no object that is gone, of which a pass has nothing to do.
+func TestAKindThatIsNotServedIsAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		w.outage = apierrors.NewGenericServerResponse(http.StatusNotFound, "get", resource, "", "404 page not found", 0, true)
+		err := NewBarrier(r.Keep, w, liveWorld{w}, gvk, &runtimetest.WidgetList{}).once(t.Context(), &leader.Term{})
+		if err == nil || apierrors.IsNotFound(err) {
+			t.Errorf("error %v", err)
 		}
 	})
 }

@@ -133,6 +133,9 @@ func (k *Keep) reads(v view) {
 
 // raise changes the floor of an object, in all views of it there are.
 func (k *Keep) raise(kind schema.GroupKind, key types.NamespacedName, change func(*floor)) {
+	if _, held := k.scope.chooses(kind, key.Namespace); !held {
+		return // so it is not read from the cache either
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.all {
@@ -206,6 +209,11 @@ func (k *Keep) doubtful(kind schema.GroupKind, key types.NamespacedName) {
 // deletes notes that the deletion of an object was asked for.
 func (k *Keep) deletes(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
 	k.raise(kind, key, func(f *floor) { f.deleted, f.unknown = uid, f.unknown || uid == "" })
+}
+
+// gone notes that an object is not stored any more.
+func (k *Keep) gone(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
+	k.raise(kind, key, func(f *floor) { f.dead = uid })
 }
 
 // floor returns the floor of an object in a view, if there is one.

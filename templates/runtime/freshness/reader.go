@@ -31,10 +31,6 @@ type Reader struct {
 	// Kinds tells what a Go type is.
 	Kinds Kinds
 
-	// Partial reports whether the cache holds only some objects of a kind, so that
-	// one it does not show need not be late; nil means that it never does.
-	Partial func(schema.GroupKind) bool
-
 	types sync.Map // of reflect.Type to its view
 	views sync.Map // those the Keep knows to be read
 }
@@ -74,6 +70,10 @@ func (r *Reader) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 // error that has nothing to do with that.
 func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object, opts []client.GetOption) (done bool, _ error) {
 	err := r.Cached.Get(ctx, key, obj, opts...)
+	believed := false // that what the cache lacks is not late
+	if apierrors.IsNotFound(err) {
+		believed = r.Keep.scope.partial(v.GroupKind(), key.Namespace)
+	}
 	found := obj
 	switch {
 	case apierrors.IsNotFound(err):
@@ -81,7 +81,7 @@ func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor,
 	case err != nil:
 		return true, err
 	}
-	if !f.met(found) && (found != nil || f.unknown || r.Partial == nil || !r.Partial(v.GroupKind())) {
+	if !f.met(found) && (found != nil || f.unknown || !believed) {
 		return false, nil
 	}
 	r.Keep.settle(v, key, f, floor{})
@@ -124,8 +124,11 @@ func (r *Reader) catchUp(ctx context.Context, v view, key client.ObjectKey, obj 
 
 // late is the error of a read whose time is over.
 func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last error) error {
-	if c := cause.Of(ctx); c != nil && !c.Timeout() {
+	switch c := cause.Of(ctx); {
+	case c != nil && !c.Timeout():
 		return c // a decision, which has nothing to do with the cache
+	case c == nil && ctx.Err() == context.Canceled:
+		return context.Cause(ctx) // one of somebody else
 	}
 	err := Late.With(fmt.Sprintf("%s %s", kind, key))
 	if last != nil {
@@ -134,7 +137,8 @@ func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last
 	return err
 }
 
-// ask reads from the API server, whose word replaces the floor.
+// ask reads from the API server, whose word replaces the floor. What the cache would
+// not hold is not found.
 func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object) error {
 	cached := obj.GetUID() // as try has left it, empty if the cache has none
 	gvk := obj.GetObjectKind().GroupVersionKind()
@@ -144,6 +148,9 @@ func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor,
 	switch {
 	case err == nil:
 		r.Keep.settle(v, key, f, floor{version: version(obj.GetResourceVersion())})
+		if chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace); !chosen.takes(obj) {
+			return apierrors.NewNotFound(schema.GroupResource{Group: v.Group, Resource: v.Kind}, key.Name)
+		}
 	case apierrors.IsNotFound(err):
 		r.Keep.settle(v, key, f, floor{dead: cached})
 	}
