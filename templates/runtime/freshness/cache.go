@@ -2,9 +2,11 @@ package freshness
 
 import (
 	"context"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -26,7 +28,7 @@ func (k *Keep) Cache(newCache cache.NewCacheFunc) cache.NewCacheFunc {
 			return nil, err
 		}
 		k.scope = scopeOf(o, live.RESTMapper())
-		return freshCache{c, &Reader{Keep: k, Cached: c, Live: live, Kinds: live}}, nil
+		return freshCache{c, &Reader{Keep: k, Cached: c, Live: live, Kinds: live, seen: seenBy(c)}}, nil
 	}
 }
 
@@ -42,6 +44,26 @@ func (k *Keep) Client(newClient client.NewClientFunc) client.NewClientFunc {
 			return nil, err
 		}
 		return NewClient(c, k), nil
+	}
+}
+
+// seenBy returns how far the informers of a cache are. What an informer of several
+// namespaces has seen it does not tell.
+func seenBy(c cache.Informers) func(context.Context, client.Object) uint64 {
+	return func(ctx context.Context, obj client.Object) uint64 {
+		informer, err := c.GetInformer(ctx, obj, cache.BlockUntilSynced(false))
+		if err != nil {
+			return 0
+		}
+		of, ok := informer.(interface{ GetStore() toolscache.Store })
+		if !ok {
+			return 0
+		}
+		n, err := strconv.ParseUint(of.GetStore().LastStoreSyncResourceVersion(), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
 	}
 }
 

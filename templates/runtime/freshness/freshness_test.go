@@ -278,6 +278,53 @@ func TestAListDoesNotWaitForWhatIsGone(t *testing.T) {
 	})
 }
 
+// knowing has r know how far its cache is.
+func knowing(w *world, r *Reader) {
+	r.seen = func(context.Context, client.Object) uint64 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return uint64(w.seen)
+	}
+}
+
+// An object that this process wrote is deleted by somebody else.
+func TestWhatIsGoneSinceItWasWrittenIsNotAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		knowing(w, r)
+		write(t, w, c, 7)
+		w.remove(key)
+		w.see()
+		begin := time.Now()
+		if err := r.Get(t.Context(), key, &widget{}); !apierrors.IsNotFound(err) || w.lives() != 0 || time.Since(begin) != 0 {
+			t.Errorf("error %v after %s, with %d live reads", err, time.Since(begin), w.lives())
+		}
+		if n := r.Keep.pending.Load(); n != 0 {
+			t.Errorf("%d floors of what is gone", n)
+		}
+		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid-2"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Get(t.Context(), key, &widget{}); err != nil {
+			t.Errorf("error %v of what was created, and is not in the cache yet", err)
+		}
+	})
+}
+
+func TestWhatComesWhileTheCacheIsAskedHowFarItIsIsRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		knowing(w, r)
+		far := r.seen
+		r.seen = func(ctx context.Context, obj client.Object) uint64 { w.see(); return far(ctx, obj) }
+		second := types.NamespacedName{Namespace: key.Namespace, Name: "w2"}
+		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: second.Namespace, Name: second.Name}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Get(t.Context(), second, &widget{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A cache that holds a selection never shows what is not in it.
 func TestAPartialCacheIsBelievedAboutWhatItLacks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {

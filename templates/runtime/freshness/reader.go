@@ -31,6 +31,11 @@ type Reader struct {
 	// Kinds tells what a Go type is.
 	Kinds Kinds
 
+	// seen tells how far the cache is with objects of obj's kind and representation: it
+	// has what is stored as of that version, which is 0 where it does not tell. It may be
+	// nil.
+	seen func(ctx context.Context, obj client.Object) uint64
+
 	types sync.Map // of reflect.Type to its view
 	views sync.Map // those the Keep knows to be read
 }
@@ -73,6 +78,10 @@ func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor,
 	believed := false // that what the cache lacks is not late
 	if apierrors.IsNotFound(err) {
 		believed = r.Keep.scope.partial(v.GroupKind(), key.Namespace)
+		if !believed && f.version > 0 && r.seen != nil && r.seen(ctx, obj) >= f.version {
+			believed = true
+			err = r.Cached.Get(ctx, key, obj, opts...) // it may have come in between
+		}
 	}
 	found := obj
 	switch {
