@@ -91,6 +91,9 @@ const patientConflicts = 5
 // fallback is the reason for failures that bring none of their own.
 func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
 	v, conflict := judge(ctx, err, fallback, obj)
+	if conflict && !l.concerned(err) {
+		v, conflict = failed(err, fallback), false // about another object of the same name
+	}
 	key := client.ObjectKeyFromObject(obj)
 	if l.memories.conflict(key, conflict) > patientConflicts {
 		return failed(err, ReasonConflict)
@@ -142,6 +145,25 @@ func outdated(err error, obj client.Object) bool {
 			details != nil && details.Name == obj.GetName()
 	}
 	return false
+}
+
+// concerned reports whether a conflict is about objects of this kind, as far as that can
+// be told.
+func (l *Loop[T]) concerned(conflict error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](conflict)
+	if !ok || status.ErrStatus.Details == nil {
+		return false
+	}
+	gvk, err := l.client.GroupVersionKindFor(l.kind.New())
+	if err != nil {
+		return true
+	}
+	of := status.ErrStatus.Details // whose Kind is the resource's name
+	if of.Group != gvk.Group {
+		return false
+	}
+	mapping, err := l.client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+	return err != nil || of.Kind == mapping.Resource.Resource
 }
 
 func failed(err error, reason string) verdict {
