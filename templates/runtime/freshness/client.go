@@ -94,7 +94,9 @@ func (c *Client) Delete(ctx context.Context, obj client.Object, opts ...client.D
 			uid = *o.Preconditions.UID
 		}
 		c.keep.deletes(kind, client.ObjectKeyFromObject(obj), uid)
-	case apierrors.IsNotFound(err), open(err):
+	case outdated(err) && o.Preconditions != nil && o.Preconditions.ResourceVersion != nil:
+		c.keep.outdated(kind, client.ObjectKeyFromObject(obj), *o.Preconditions.ResourceVersion)
+	case apierrors.IsNotFound(err), outdated(err), open(err):
 		c.keep.doubtful(kind, client.ObjectKeyFromObject(obj))
 	}
 	return err

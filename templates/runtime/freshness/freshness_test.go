@@ -196,6 +196,31 @@ func TestWhatIsKnownAfterAWrite(t *testing.T) {
 	}
 }
 
+// What was seen of an object that is not to be deleted like that is older than what is stored.
+func TestARefusedDeletionIsKnown(t *testing.T) {
+	for name, test := range map[string]struct {
+		of   client.Preconditions
+		want floor
+	}{
+		"by its version": {client.Preconditions{ResourceVersion: new("7"), UID: new(types.UID("uid-1"))}, floor{version: 8}},
+		"by its UID":     {client.Preconditions{UID: new(types.UID("uid-1"))}, floor{unknown: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+				obj := w.stored[key].DeepCopy()
+				w.answer = apierrors.NewConflict(resource, "w", errors.New("precondition"))
+				if err := c.Delete(t.Context(), obj, test.of); !errors.Is(err, w.answer) {
+					t.Fatal(err)
+				}
+				f, _ := r.Keep.floor(view{gvk, inType}, key)
+				if f.noted = (time.Time{}); f != test.want {
+					t.Errorf("the floor is %+v, want %+v", f, test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestADryRunIsNoWrite(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
 		if err := c.Update(t.Context(), w.stored[key].DeepCopy(), client.DryRunAll); err != nil || r.Keep.pending.Load() != 0 {
