@@ -3,6 +3,7 @@ package freshness
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +16,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	applydeployments "k8s.io/client-go/applyconfigurations/apps/v1"
+	applyscale "k8s.io/client-go/applyconfigurations/autoscaling/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
@@ -219,6 +223,31 @@ func TestARefusedDeletionIsKnown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// scaling answers what is applied to a scale with the scale, as clients do.
+type scaling struct{ *world }
+
+func (s scaling) SubResource(string) client.SubResourceClient { return scale{} }
+
+type scale struct{ client.SubResourceClient }
+
+func (scale) Apply(_ context.Context, obj runtime.ApplyConfiguration, _ ...client.SubResourceApplyOption) error {
+	return json.Unmarshal([]byte(`{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"w","namespace":"default","resourceVersion":"9"}}`), obj)
+}
+
+func TestTheScaleOfAnObjectIsAppliedToTheObject(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		c = NewClient(scaling{w}, r.Keep)
+		obj := applydeployments.Deployment(key.Name, key.Namespace).WithKind(gvk.Kind).WithAPIVersion(gvk.GroupVersion().String())
+		body := &client.SubResourceApplyOptions{SubResourceBody: applyscale.Scale()}
+		if err := c.SubResource("scale").Apply(t.Context(), obj, body); err != nil {
+			t.Fatal(err)
+		}
+		if f, _ := r.Keep.floor(view{gvk, inType}, key); !f.unknown {
+			t.Errorf("the floor is %+v", f)
+		}
+	})
 }
 
 func TestADryRunIsNoWrite(t *testing.T) {
