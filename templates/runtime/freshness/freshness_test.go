@@ -298,6 +298,23 @@ func TestADeletedObjectIsNotReadAgain(t *testing.T) {
 	})
 }
 
+// Two objects of one name were deleted, and the cache still shows the first.
+func TestTwoDeletedObjectsOfOneNameAreNotReadAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		first := w.stored[key].DeepCopy()
+		second := first.DeepCopy()
+		second.UID = "uid-2"
+		for _, obj := range []*widget{first, second} {
+			if err := c.Delete(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Get(t.Context(), key, &widget{}); !apierrors.IsNotFound(err) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestAListHasWhatWasCreated(t *testing.T) {
 	other := types.NamespacedName{Namespace: "other", Name: "w2"}
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {

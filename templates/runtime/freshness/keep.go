@@ -208,7 +208,10 @@ func (k *Keep) doubtful(kind schema.GroupKind, key types.NamespacedName) {
 
 // deletes notes that the deletion of an object was asked for.
 func (k *Keep) deletes(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
-	k.raise(kind, key, func(f *floor) { f.deleted, f.unknown = uid, f.unknown || uid == "" })
+	k.raise(kind, key, func(f *floor) {
+		another := f.deleted != "" && f.deleted != uid // of which one floor cannot tell as well
+		f.deleted, f.unknown = uid, f.unknown || another || uid == ""
+	})
 }
 
 // gone notes that an object is not stored any more.
