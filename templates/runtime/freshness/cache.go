@@ -2,14 +2,13 @@ package freshness
 
 import (
 	"context"
-	"maps"
-	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
 // Cache returns a function that makes caches whose reads are never older than k
@@ -28,8 +27,8 @@ func (k *Keep) Cache(newCache cache.NewCacheFunc) cache.NewCacheFunc {
 		if err != nil {
 			return nil, err
 		}
-		k.scope = scopeOf(o)
-		return freshCache{c, &Reader{Keep: k, Cached: c, Live: live, Kinds: live, Partial: k.scope.partial}}, nil
+		k.scope = scopeOf(o, live.RESTMapper())
+		return freshCache{c, &Reader{Keep: k, Cached: c, Live: live, Kinds: live, seen: seenBy(c)}}, nil
 	}
 }
 
@@ -48,10 +47,24 @@ func (k *Keep) Client(newClient client.NewClientFunc) client.NewClientFunc {
 	}
 }
 
-// Namespaces returns those that the cache holds objects of a kind of; none means
-// all.
-func (k *Keep) Namespaces(kind schema.GroupKind) []string {
-	return slices.Sorted(maps.Keys(k.scope.of(kind).namespaces))
+// seenBy returns how far the informers of a cache are. What an informer of several
+// namespaces has seen it does not tell.
+func seenBy(c cache.Informers) func(context.Context, client.Object) uint64 {
+	return func(ctx context.Context, obj client.Object) uint64 {
+		informer, err := c.GetInformer(ctx, obj, cache.BlockUntilSynced(false))
+		if err != nil {
+			return 0
+		}
+		of, ok := informer.(interface{ GetStore() toolscache.Store })
+		if !ok {
+			return 0
+		}
+		n, err := strconv.ParseUint(of.GetStore().LastStoreSyncResourceVersion(), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
 }
 
 // freshCache is a cache that is read by a Reader.
@@ -72,7 +85,7 @@ func (c freshCache) List(ctx context.Context, list client.ObjectList, opts ...cl
 
 // GetInformer implements cache.Informers.
 func (c freshCache) GetInformer(ctx context.Context, obj client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
-	if _, err := c.reader.kindOf(obj); err != nil {
+	if _, err := c.reader.viewOf(obj); err != nil {
 		return nil, err
 	}
 	return c.Cache.GetInformer(ctx, obj, opts...)
@@ -80,66 +93,6 @@ func (c freshCache) GetInformer(ctx context.Context, obj client.Object, opts ...
 
 // GetInformerForKind implements cache.Informers.
 func (c freshCache) GetInformerForKind(ctx context.Context, gvk schema.GroupVersionKind, opts ...cache.InformerGetOption) (cache.Informer, error) {
-	c.reader.note(gvk.GroupKind())
+	c.reader.note(gvk, inType)
 	return c.Cache.GetInformerForKind(ctx, gvk, opts...)
-}
-
-// selection is what a cache holds of a kind.
-type selection struct {
-	namespaces map[string]bool // none means all
-	some       bool            // whether labels or fields select
-}
-
-// scope is what a cache holds.
-type scope struct {
-	byDefault selection
-	kinds     map[schema.GroupKind]selection
-}
-
-func scopeOf(o cache.Options) scope {
-	s := scope{
-		byDefault: selected(o.DefaultNamespaces, o.DefaultLabelSelector != nil || o.DefaultFieldSelector != nil),
-		kinds:     map[schema.GroupKind]selection{},
-	}
-	for obj, by := range o.ByObject {
-		gvk, err := apiutil.GVKForObject(obj, o.Scheme)
-		if err != nil {
-			continue // which the cache itself refuses
-		}
-		namespaces := by.Namespaces
-		if namespaces == nil {
-			namespaces = o.DefaultNamespaces
-		}
-		s.kinds[gvk.GroupKind()] = selected(namespaces,
-			by.Label != nil || by.Field != nil || o.DefaultLabelSelector != nil || o.DefaultFieldSelector != nil)
-	}
-	return s
-}
-
-func selected(namespaces map[string]cache.Config, some bool) selection {
-	s := selection{some: some}
-	for namespace, by := range namespaces {
-		s.some = s.some || by.LabelSelector != nil || by.FieldSelector != nil
-		if namespace == cache.AllNamespaces {
-			continue
-		}
-		if s.namespaces == nil {
-			s.namespaces = map[string]bool{}
-		}
-		s.namespaces[namespace] = true
-	}
-	return s
-}
-
-func (s scope) of(kind schema.GroupKind) selection {
-	if own, ok := s.kinds[kind]; ok {
-		return own
-	}
-	return s.byDefault
-}
-
-// partial reports whether some objects of a kind are not in the cache.
-func (s scope) partial(kind schema.GroupKind) bool {
-	of := s.of(kind)
-	return of.some || len(of.namespaces) > 0
 }

@@ -10,6 +10,8 @@ import (
 
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/lag"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
+	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
 )
 
@@ -122,6 +124,45 @@ func requestsBesideAPlainOperator(t *testing.T, also string, work work) {
 		}
 		if _, this := stage("rest", func(*side) { time.Sleep(time.Duration(count(1, 30)) * time.Second) }); this != (asked{}) {
 			t.Errorf("at rest %+v is asked, want nothing", this)
+		}
+	})
+}
+
+// The last that this process knows of an object is its own write, and then somebody
+// else deletes it: the cache, which has seen it go, needs no confirmation.
+func TestADeletionAsksForNothing(t *testing.T) {
+	nothing := func(context.Context, *widget) error { return nil }
+	lagging(t, func(t *testing.T, s *stale) {
+		for name, u := range map[string]struct {
+			reconciler reconciler.Interface[*widget]
+			writes     int // of each deletion
+		}{
+			"without a finalizer": {user(nothing), 0},
+			"with a finalizer":    {finalizing{user(nothing), nothing}, 1},
+		} {
+			t.Run(name, func(t *testing.T) {
+				one := *s
+				p := one.proxy(t)
+				o := one.operate(t, p.Config(), manager.Settings{}, u.reconciler)
+				objects := count(10, 500)
+				for range objects {
+					one.create(t, runtimetest.WidgetSpec{})
+				}
+				if n := one.settles(t, unready); n != 0 {
+					t.Fatalf("%d objects are not ready", n)
+				}
+				watched := &side{stale: &one, proxy: p}
+				watched.since()
+				for _, w := range one.stored(t) {
+					if err := one.client.Delete(t.Context(), &w); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got, want := watched.since(), (asked{writes: u.writes * objects}); got != want {
+					t.Errorf("%d deletions take %+v, want %+v", objects, got, want)
+				}
+				_, _ = o.end()
+			})
 		}
 	})
 }

@@ -26,10 +26,6 @@ func (l *Loop[T]) relevance() predicate.Funcs {
 			}
 			return relevant(event.UpdateEvent{ObjectOld: was, ObjectNew: is}) || l.undone(was, is)
 		},
-		DeleteFunc: func(e event.DeleteEvent) bool {
-			l.memories.forget(client.ObjectKeyFromObject(e.Object)) // whether there is a pass or, as an observer, none
-			return true
-		},
 	}
 }
 

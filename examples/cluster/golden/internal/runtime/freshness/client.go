@@ -96,7 +96,9 @@ func (c *Client) Delete(ctx context.Context, obj client.Object, opts ...client.D
 			uid = *o.Preconditions.UID
 		}
 		c.keep.deletes(kind, client.ObjectKeyFromObject(obj), uid)
-	case apierrors.IsNotFound(err), open(err):
+	case outdated(err) && o.Preconditions != nil && o.Preconditions.ResourceVersion != nil:
+		c.keep.outdated(kind, client.ObjectKeyFromObject(obj), *o.Preconditions.ResourceVersion)
+	case apierrors.IsNotFound(err), outdated(err), open(err):
 		c.keep.doubtful(kind, client.ObjectKeyFromObject(obj))
 	}
 	return err
@@ -136,7 +138,15 @@ func (s *subresourceWriter) Patch(ctx context.Context, obj client.Object, patch 
 // Apply implements client.SubResourceWriter.
 func (s *subresourceWriter) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
 	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
-	return s.client.apply(obj, o.DryRun, func() error { return s.SubResourceWriter.Apply(ctx, obj, opts...) })
+	if o.SubResourceBody == nil {
+		return s.client.apply(obj, o.DryRun, func() error { return s.SubResourceWriter.Apply(ctx, obj, opts...) })
+	}
+	before, known := metadataOf(obj) // the answer, which is no state of it, replaces even its kind
+	err := s.SubResourceWriter.Apply(ctx, obj, opts...)
+	if known && len(o.DryRun) == 0 && (err == nil || open(err)) {
+		s.client.keep.doubtful(before.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(before))
+	}
+	return err
 }
 
 // write sends a write and notes what became of it. Where the answer is no state of
@@ -177,18 +187,27 @@ func (c *Client) apply(obj runtime.ApplyConfiguration, dryRun []string, send fun
 	if len(dryRun) > 0 || err != nil && !open(err) {
 		return err
 	}
-	var applied metav1.PartialObjectMetadata
-	text, failed := json.Marshal(obj)
-	if failed != nil || json.Unmarshal(text, &applied) != nil {
+	applied, known := metadataOf(obj)
+	if !known {
 		return err // it was sent, so this is not what it cannot be
 	}
-	kind, key := applied.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(&applied)
+	kind, key := applied.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(applied)
 	if err != nil || applied.ResourceVersion == "" {
 		c.keep.doubtful(kind, key)
 	} else {
 		c.keep.written(kind, key, applied.ResourceVersion)
 	}
 	return err
+}
+
+// metadataOf reads an apply configuration.
+func metadataOf(obj runtime.ApplyConfiguration) (_ *metav1.PartialObjectMetadata, ok bool) {
+	text, err := json.Marshal(obj)
+	if err != nil {
+		return nil, false
+	}
+	read := &metav1.PartialObjectMetadata{}
+	return read, json.Unmarshal(text, read) == nil
 }
 
 // open reports whether err leaves open what became of a write: it may have been

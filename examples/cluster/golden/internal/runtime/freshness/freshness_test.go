@@ -3,17 +3,25 @@
 package freshness
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	applydeployments "k8s.io/client-go/applyconfigurations/apps/v1"
+	applyscale "k8s.io/client-go/applyconfigurations/autoscaling/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/cluster/internal/runtime/cause"
@@ -118,6 +126,43 @@ func TestAWriteOfOneRepresentationHoldsBackReadsOfAnother(t *testing.T) {
 	})
 }
 
+// lateMetadata is a world whose cache has an informer of metadata beside that of
+// widgets, which has seen nothing since.
+type lateMetadata struct {
+	*world
+	shown map[types.NamespacedName]*widget
+}
+
+func (l lateMetadata) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		return copyOf(l.shown, key, obj)
+	}
+	return l.world.Get(ctx, key, obj, opts...)
+}
+
+func TestEachRepresentationIsLateByItself(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		r.Cached = lateMetadata{w, map[types.NamespacedName]*widget{key: w.stored[key].DeepCopy()}}
+		version := func() string {
+			obj := &metav1.PartialObjectMetadata{}
+			obj.SetGroupVersionKind(gvk)
+			if err := r.Get(t.Context(), key, obj); err != nil {
+				t.Error(err)
+			}
+			return obj.ResourceVersion
+		}
+		_ = version()
+		stored := write(t, w, c, 7)
+		w.see()
+		if got := sizeOf(t, r); got != 7 || w.lives() != 0 {
+			t.Errorf("read size %d after 7 was written, with %d live reads", got, w.lives())
+		}
+		if got := version(); got != stored.ResourceVersion {
+			t.Errorf("metadata of version %s after %s was written", got, stored.ResourceVersion)
+		}
+	})
+}
+
 // What became of a write: whether the next read has to ask the API server at once.
 func TestWhatIsKnownAfterAWrite(t *testing.T) {
 	status := func(code int32, reason metav1.StatusReason) error {
@@ -148,13 +193,63 @@ func TestWhatIsKnownAfterAWrite(t *testing.T) {
 				if err := c.Update(t.Context(), obj); !errors.Is(err, test.answer) {
 					t.Fatal(err)
 				}
-				f, _ := r.Keep.floor(gvk.GroupKind(), key)
+				f, _ := r.Keep.floor(view{gvk, inType}, key)
 				if f.noted = (time.Time{}); f != test.want {
 					t.Errorf("the floor is %+v, want %+v", f, test.want)
 				}
 			})
 		})
 	}
+}
+
+// What was seen of an object that is not to be deleted like that is older than what is stored.
+func TestARefusedDeletionIsKnown(t *testing.T) {
+	for name, test := range map[string]struct {
+		of   client.Preconditions
+		want floor
+	}{
+		"by its version": {client.Preconditions{ResourceVersion: new("7"), UID: new(types.UID("uid-1"))}, floor{version: 8}},
+		"by its UID":     {client.Preconditions{UID: new(types.UID("uid-1"))}, floor{unknown: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+				obj := w.stored[key].DeepCopy()
+				w.answer = apierrors.NewConflict(resource, "w", errors.New("precondition"))
+				if err := c.Delete(t.Context(), obj, test.of); !errors.Is(err, w.answer) {
+					t.Fatal(err)
+				}
+				f, _ := r.Keep.floor(view{gvk, inType}, key)
+				if f.noted = (time.Time{}); f != test.want {
+					t.Errorf("the floor is %+v, want %+v", f, test.want)
+				}
+			})
+		})
+	}
+}
+
+// scaling answers what is applied to a scale with the scale, as clients do.
+type scaling struct{ *world }
+
+func (s scaling) SubResource(string) client.SubResourceClient { return scale{} }
+
+type scale struct{ client.SubResourceClient }
+
+func (scale) Apply(_ context.Context, obj runtime.ApplyConfiguration, _ ...client.SubResourceApplyOption) error {
+	return json.Unmarshal([]byte(`{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"w","namespace":"default","resourceVersion":"9"}}`), obj)
+}
+
+func TestTheScaleOfAnObjectIsAppliedToTheObject(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		c = NewClient(scaling{w}, r.Keep)
+		obj := applydeployments.Deployment(key.Name, key.Namespace).WithKind(gvk.Kind).WithAPIVersion(gvk.GroupVersion().String())
+		body := &client.SubResourceApplyOptions{SubResourceBody: applyscale.Scale()}
+		if err := c.SubResource("scale").Apply(t.Context(), obj, body); err != nil {
+			t.Fatal(err)
+		}
+		if f, _ := r.Keep.floor(view{gvk, inType}, key); !f.unknown {
+			t.Errorf("the floor is %+v", f)
+		}
+	})
 }
 
 func TestADryRunIsNoWrite(t *testing.T) {
@@ -205,6 +300,23 @@ func TestADeletedObjectIsNotReadAgain(t *testing.T) {
 	})
 }
 
+// Two objects of one name were deleted, and the cache still shows the first.
+func TestTwoDeletedObjectsOfOneNameAreNotReadAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		first := w.stored[key].DeepCopy()
+		second := first.DeepCopy()
+		second.UID = "uid-2"
+		for _, obj := range []*widget{first, second} {
+			if err := c.Delete(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Get(t.Context(), key, &widget{}); !apierrors.IsNotFound(err) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestAListHasWhatWasCreated(t *testing.T) {
 	other := types.NamespacedName{Namespace: "other", Name: "w2"}
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
@@ -239,10 +351,59 @@ func TestAListDoesNotWaitForWhatIsGone(t *testing.T) {
 	})
 }
 
+// knowing has r know how far its cache is.
+func knowing(w *world, r *Reader) {
+	r.seen = func(context.Context, client.Object) uint64 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return uint64(w.seen)
+	}
+}
+
+// An object that this process wrote is deleted by somebody else.
+func TestWhatIsGoneSinceItWasWrittenIsNotAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		knowing(w, r)
+		write(t, w, c, 7)
+		w.remove(key)
+		w.see()
+		begin := time.Now()
+		if err := r.Get(t.Context(), key, &widget{}); !apierrors.IsNotFound(err) || w.lives() != 0 || time.Since(begin) != 0 {
+			t.Errorf("error %v after %s, with %d live reads", err, time.Since(begin), w.lives())
+		}
+		if n := r.Keep.pending.Load(); n != 0 {
+			t.Errorf("%d floors of what is gone", n)
+		}
+		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid-2"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Get(t.Context(), key, &widget{}); err != nil {
+			t.Errorf("error %v of what was created, and is not in the cache yet", err)
+		}
+	})
+}
+
+func TestWhatComesWhileTheCacheIsAskedHowFarItIsIsRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		knowing(w, r)
+		far := r.seen
+		r.seen = func(ctx context.Context, obj client.Object) uint64 { w.see(); return far(ctx, obj) }
+		second := types.NamespacedName{Namespace: key.Namespace, Name: "w2"}
+		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: second.Namespace, Name: second.Name}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Get(t.Context(), second, &widget{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A cache that holds a selection never shows what is not in it.
 func TestAPartialCacheIsBelievedAboutWhatItLacks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
-		r.Partial = func(schema.GroupKind) bool { return true }
+		r.Keep.scope = scope{others: holding{rest: selector{label: labels.Nothing()}, namespaces: map[string]selector{
+			key.Namespace: {}, "other": {},
+		}}}
 		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "w2"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -273,6 +434,11 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 				}
 				if w.lives() > 100 {
 					t.Errorf("the API server was asked %d times in a minute of its outage", w.lives())
+				}
+				canceled, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := read(canceled, r); !errors.Is(err, context.Canceled) || errors.Is(err, Late) {
+					t.Errorf("error %v of a read that was given up", err)
 				}
 				stopped, stop := context.WithCancelCause(t.Context())
 				stop(cause.Shutdown)
@@ -371,6 +537,87 @@ func TestABarrierTellsWhatIsLate(t *testing.T) {
 		}
 		if err := b.once(t.Context(), &leader.Term{}); err != nil || w.lives() != asked+1 {
 			t.Errorf("error %v, %d lists in the next term", err, w.lives()-asked)
+		}
+		w.see()
+		for _, at := range []types.NamespacedName{key, client.ObjectKeyFromObject(gone)} {
+			if err := r.Get(t.Context(), at, &widget{}); client.IgnoreNotFound(err) != nil || w.lives() != asked+1 {
+				t.Errorf("%s: error %v, and a live read when the cache has caught up", at, err)
+			}
+		}
+	})
+}
+
+// paged answers a list with one object after the other, and fails where it is told to.
+type paged struct {
+	*world
+	tokens []string // that it was given
+	fail   func(token string) error
+}
+
+func (p *paged) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	if err := p.fail(o.Continue); err != nil {
+		return err
+	}
+	p.tokens = append(p.tokens, o.Continue)
+	all := &metav1.PartialObjectMetadataList{}
+	if err := (liveWorld{p.world}).List(ctx, all); err != nil {
+		return err
+	}
+	slices.SortFunc(all.Items, func(a, b metav1.PartialObjectMetadata) int { return cmp.Compare(a.Name, b.Name) })
+	n, _ := strconv.Atoi(o.Continue)
+	list.(*metav1.PartialObjectMetadataList).Items = all.Items[n : n+1]
+	if n+1 < len(all.Items) {
+		list.SetContinue(strconv.Itoa(n + 1))
+	}
+	return nil
+}
+
+// A list of many objects takes longer than one pass has.
+func TestABarrierGoesOnWhereTheLastPassHadToStop(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		w.put(&widget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "w2", UID: "uid-2"}})
+		w.see()
+		write(t, w, w, 7)
+		ended, end := context.WithCancelCause(t.Context())
+		live := &paged{world: w, fail: func(token string) error {
+			if token == "1" {
+				end(cause.Superseded)
+			}
+			return context.Cause(ended)
+		}}
+		b := NewBarrier(r.Keep, w, live, gvk, &runtimetest.WidgetList{})
+		term := &leader.Term{}
+		if err := b.once(ended, term); !errors.Is(err, cause.Superseded) {
+			t.Errorf("error %v of a pass that was ended", err)
+		}
+		live.fail = func(string) error { return nil }
+		if err := b.once(t.Context(), term); err != nil || !slices.Equal(live.tokens, []string{"", "1"}) {
+			t.Errorf("error %v, listed at %q", err, live.tokens)
+		}
+		if n := r.Keep.pending.Load(); n != 1 {
+			t.Errorf("%d objects are late, want the one that was written", n)
+		}
+		live.tokens, live.fail = nil, func(token string) error {
+			if token == "1" && len(live.tokens) == 1 {
+				return apierrors.NewResourceExpired("too old")
+			}
+			return nil
+		}
+		if err := b.once(t.Context(), &leader.Term{}); err != nil || !slices.Equal(live.tokens, []string{"", "", "1"}) {
+			t.Errorf("error %v, listed at %q after what was listed had become too old", err, live.tokens)
+		}
+	})
+}
+
+// It is no object that is gone, of which a pass has nothing to do.
+func TestAKindThatIsNotServedIsAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		w.outage = apierrors.NewGenericServerResponse(http.StatusNotFound, "get", resource, "", "404 page not found", 0, true)
+		err := NewBarrier(r.Keep, w, liveWorld{w}, gvk, &runtimetest.WidgetList{}).once(t.Context(), &leader.Term{})
+		if err == nil || apierrors.IsNotFound(err) {
+			t.Errorf("error %v", err)
 		}
 	})
 }

@@ -33,12 +33,13 @@ type Reader struct {
 	// Kinds tells what a Go type is.
 	Kinds Kinds
 
-	// Partial reports whether the cache holds only some objects of a kind, so that
-	// one it does not show need not be late; nil means that it never does.
-	Partial func(schema.GroupKind) bool
+	// seen tells how far the cache is with objects of obj's kind and representation: it
+	// has what is stored as of that version, which is 0 where it does not tell. It may be
+	// nil.
+	seen func(ctx context.Context, obj client.Object) uint64
 
-	types sync.Map // of reflect.Type to its schema.GroupKind
-	kinds sync.Map // of schema.GroupKind: those the Keep knows to be read
+	types sync.Map // of reflect.Type to its view
+	views sync.Map // those the Keep knows to be read
 }
 
 // Kinds tells what objects are, as a client.Client does.
@@ -52,30 +53,38 @@ func (r *Reader) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 	if none && r.Keep.all {
 		return r.Cached.Get(ctx, key, obj, opts...)
 	}
-	kind, err := r.kindOf(obj)
+	v, err := r.viewOf(obj)
 	if err != nil {
 		return err
 	}
 	if none {
 		return r.Cached.Get(ctx, key, obj, opts...)
 	}
-	f, ok := r.Keep.floor(kind, key)
+	f, ok := r.Keep.floor(v, key)
 	if !ok {
 		return r.Cached.Get(ctx, key, obj, opts...)
 	}
-	if done, err := r.try(ctx, kind, key, f, obj, opts); done {
+	if done, err := r.try(ctx, v, key, f, obj, opts); done {
 		return err
 	}
-	ctx, call := observe.For(observe.Freshness, kind.String()).Begin(ctx)
-	err = r.catchUp(ctx, kind, key, obj, opts)
+	ctx, call := observe.For(observe.Freshness, v.GroupKind().String()).Begin(ctx)
+	err = r.catchUp(ctx, v, key, obj, opts)
 	call.End(cause.Judged(client.IgnoreNotFound(err)))
 	return err
 }
 
 // try reads from the cache. It reports whether what it found is new enough, or an
 // error that has nothing to do with that.
-func (r *Reader) try(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, f floor, obj client.Object, opts []client.GetOption) (done bool, _ error) {
+func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object, opts []client.GetOption) (done bool, _ error) {
 	err := r.Cached.Get(ctx, key, obj, opts...)
+	believed := false // that what the cache lacks is not late
+	if apierrors.IsNotFound(err) {
+		believed = r.Keep.scope.partial(v.GroupKind(), key.Namespace)
+		if !believed && f.version > 0 && r.seen != nil && r.seen(ctx, obj) >= f.version {
+			believed = true
+			err = r.Cached.Get(ctx, key, obj, opts...) // it may have come in between
+		}
+	}
 	found := obj
 	switch {
 	case apierrors.IsNotFound(err):
@@ -83,10 +92,10 @@ func (r *Reader) try(ctx context.Context, kind schema.GroupKind, key client.Obje
 	case err != nil:
 		return true, err
 	}
-	if !f.met(found) && (found != nil || f.unknown || r.Partial == nil || !r.Partial(kind)) {
+	if !f.met(found) && (found != nil || f.unknown || !believed) {
 		return false, nil
 	}
-	r.Keep.settle(kind, key, f, floor{})
+	r.Keep.settle(v, key, f, floor{})
 	return true, err
 }
 
@@ -98,16 +107,16 @@ var (
 
 // catchUp waits until the cache is new enough, and asks the API server when that
 // takes long.
-func (r *Reader) catchUp(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, obj client.Object, opts []client.GetOption) error {
+func (r *Reader) catchUp(ctx context.Context, v view, key client.ObjectKey, obj client.Object, opts []client.GetOption) error {
 	var last error
 	ask := time.Now().Add(Patience)
 	for attempt, asked := 1, 0; ; attempt++ {
-		f, _ := r.Keep.floor(kind, key) // which others may have changed
-		if done, err := r.try(ctx, kind, key, f, obj, opts); done {
+		f, _ := r.Keep.floor(v, key) // which others may have changed
+		if done, err := r.try(ctx, v, key, f, obj, opts); done {
 			return err
 		}
 		if f.unknown && asked == 0 || !time.Now().Before(ask) {
-			err := r.ask(ctx, kind, key, f, obj)
+			err := r.ask(ctx, v, key, f, obj)
 			if err == nil || apierrors.IsNotFound(err) {
 				return err
 			}
@@ -119,15 +128,18 @@ func (r *Reader) catchUp(ctx context.Context, kind schema.GroupKind, key client.
 			ask = time.Now().Add(askPace.Delay(asked))
 		}
 		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
-			return late(ctx, kind, key, last)
+			return late(ctx, v.GroupKind(), key, last)
 		}
 	}
 }
 
 // late is the error of a read whose time is over.
 func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last error) error {
-	if c := cause.Of(ctx); c != nil && !c.Timeout() {
+	switch c := cause.Of(ctx); {
+	case c != nil && !c.Timeout():
 		return c // a decision, which has nothing to do with the cache
+	case c == nil && ctx.Err() == context.Canceled:
+		return context.Cause(ctx) // one of somebody else
 	}
 	err := Late.With(fmt.Sprintf("%s %s", kind, key))
 	if last != nil {
@@ -136,8 +148,9 @@ func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last
 	return err
 }
 
-// ask reads from the API server, whose word replaces the floor.
-func (r *Reader) ask(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, f floor, obj client.Object) error {
+// ask reads from the API server, whose word replaces the floor. What the cache would
+// not hold is not found.
+func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object) error {
 	cached := obj.GetUID() // as try has left it, empty if the cache has none
 	gvk := obj.GetObjectKind().GroupVersionKind()
 	reflect.ValueOf(obj).Elem().SetZero() // what is decoded would be merged into what is there
@@ -145,9 +158,12 @@ func (r *Reader) ask(ctx context.Context, kind schema.GroupKind, key client.Obje
 	err := r.Live.Get(ctx, key, obj)
 	switch {
 	case err == nil:
-		r.Keep.settle(kind, key, f, floor{version: version(obj.GetResourceVersion())})
+		r.Keep.settle(v, key, f, floor{version: version(obj.GetResourceVersion())})
+		if chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace); !chosen.takes(obj) {
+			return apierrors.NewNotFound(schema.GroupResource{Group: v.Group, Resource: v.Kind}, key.Name)
+		}
 	case apierrors.IsNotFound(err):
-		r.Keep.settle(kind, key, f, floor{dead: cached})
+		r.Keep.settle(v, key, f, floor{dead: cached})
 	}
 	return err
 }
@@ -159,23 +175,23 @@ func (r *Reader) List(ctx context.Context, list client.ObjectList, opts ...clien
 	if none && r.Keep.all {
 		return r.Cached.List(ctx, list, opts...)
 	}
-	kind, item, err := r.itemsOf(list)
+	v, item, err := r.itemsOf(list)
 	if err != nil {
 		return err
 	}
 	if !none {
 		var o client.ListOptions
 		o.ApplyOptions(opts)
-		if err := r.await(ctx, kind, o.Namespace, item); err != nil {
+		if err := r.await(ctx, v, o.Namespace, item); err != nil {
 			return err
 		}
 	}
 	return r.Cached.List(ctx, list, opts...)
 }
 
-// await waits until the cache meets all floors there are of a kind.
-func (r *Reader) await(ctx context.Context, kind schema.GroupKind, namespace string, item func() (client.Object, error)) error {
-	below := r.Keep.below(kind, namespace)
+// await waits until the cache meets all floors there are in a view.
+func (r *Reader) await(ctx context.Context, v view, namespace string, item func() (client.Object, error)) error {
+	below := r.Keep.below(v, namespace)
 	if len(below) == 0 {
 		return nil
 	}
@@ -186,11 +202,11 @@ func (r *Reader) await(ctx context.Context, kind schema.GroupKind, namespace str
 	var call *observe.Call
 	for key, f := range below {
 		var done bool
-		if done, err = r.try(ctx, kind, key, f, obj, nil); !done {
+		if done, err = r.try(ctx, v, key, f, obj, nil); !done {
 			if call == nil {
-				_, call = observe.For(observe.Freshness, kind.String()).Begin(ctx)
+				_, call = observe.For(observe.Freshness, v.GroupKind().String()).Begin(ctx)
 			}
-			err = r.awaitOne(ctx, kind, key, obj)
+			err = r.awaitOne(ctx, v, key, obj)
 		}
 		if err = client.IgnoreNotFound(err); err != nil {
 			break
@@ -204,71 +220,65 @@ func (r *Reader) await(ctx context.Context, kind schema.GroupKind, namespace str
 
 // awaitOne waits until the cache meets the floor of one object. What it does not
 // show for long may be gone, which the API server is asked.
-func (r *Reader) awaitOne(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, obj client.Object) error {
+func (r *Reader) awaitOne(ctx context.Context, v view, key client.ObjectKey, obj client.Object) error {
 	var last error
 	ask := time.Now().Add(Patience)
 	for attempt, asked := 1, 0; ; attempt++ {
-		f, _ := r.Keep.floor(kind, key)
-		done, err := r.try(ctx, kind, key, f, obj, nil)
+		f, _ := r.Keep.floor(v, key)
+		done, err := r.try(ctx, v, key, f, obj, nil)
 		if done {
 			return err
 		}
 		if f.unknown && asked == 0 || !time.Now().Before(ask) {
 			asked++
 			ask = time.Now().Add(askPace.Delay(asked))
-			if last = r.ask(ctx, kind, key, f, obj); last == nil || apierrors.IsNotFound(last) {
+			if last = r.ask(ctx, v, key, f, obj); last == nil || apierrors.IsNotFound(last) {
 				continue // the floor is another now
 			}
 		}
 		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
-			return late(ctx, kind, key, last)
+			return late(ctx, v.GroupKind(), key, last)
 		}
 	}
 }
 
-// kindOf returns the kind of an object, and notes that it is read from the cache.
-func (r *Reader) kindOf(obj client.Object) (schema.GroupKind, error) {
+// viewOf returns the view in which an object is read from the cache, and notes that it is.
+func (r *Reader) viewOf(obj client.Object) (view, error) {
 	t := reflect.TypeOf(obj)
-	if kind, ok := r.types.Load(t); ok {
-		return kind.(schema.GroupKind), nil
+	if v, ok := r.types.Load(t); ok {
+		return v.(view), nil
 	}
 	gvk, err := r.Kinds.GroupVersionKindFor(obj)
 	if err != nil {
-		return schema.GroupKind{}, err
+		return view{}, err
 	}
-	kind := gvk.GroupKind()
-	r.note(kind)
-	if !untyped(obj) {
-		r.types.Store(t, kind)
+	v := r.note(gvk, formOf(obj))
+	if v.form == inType { // of the others, objects of one Go type can be of different kinds
+		r.types.Store(t, v)
 	}
-	return kind, nil
+	return v, nil
 }
 
-// note notes that objects of a kind are read from the cache.
-func (r *Reader) note(kind schema.GroupKind) {
-	if _, noted := r.kinds.LoadOrStore(kind, true); !noted {
-		r.Keep.reads(kind)
+// note notes that objects are read from the cache in a view, which it returns.
+func (r *Reader) note(gvk schema.GroupVersionKind, f form) view {
+	if r.Keep.all {
+		return whole(gvk.GroupKind())
 	}
+	v := view{gvk, f}
+	if _, noted := r.views.LoadOrStore(v, true); !noted {
+		r.Keep.reads(v)
+	}
+	return v
 }
 
-// untyped reports whether objects of one Go type can be of different kinds.
-func untyped(obj runtime.Object) bool {
-	switch obj.(type) {
-	case runtime.Unstructured, *metav1.PartialObjectMetadata, *metav1.PartialObjectMetadataList:
-		return true
-	}
-	return false
-}
-
-// itemsOf returns the kind of a list's items, and a maker of an empty one.
-func (r *Reader) itemsOf(list client.ObjectList) (schema.GroupKind, func() (client.Object, error), error) {
+// itemsOf returns the view in which a list's items are read, and a maker of an empty one.
+func (r *Reader) itemsOf(list client.ObjectList) (view, func() (client.Object, error), error) {
 	gvk, err := r.Kinds.GroupVersionKindFor(list)
 	if err != nil {
-		return schema.GroupKind{}, nil, err
+		return view{}, nil, err
 	}
 	gvk.Kind = strings.TrimSuffix(gvk.Kind, "List")
-	r.note(gvk.GroupKind())
-	return gvk.GroupKind(), func() (client.Object, error) { return itemOf(list, gvk) }, nil
+	return r.note(gvk, formOf(list)), func() (client.Object, error) { return itemOf(list, gvk) }, nil
 }
 
 // itemOf returns an empty item of a list, in the same representation: that is what

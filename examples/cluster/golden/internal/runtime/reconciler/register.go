@@ -5,7 +5,6 @@ package reconciler
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -34,10 +33,10 @@ func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.
 	if own {
 		mgr = keeping(mgr, &options)
 	}
-	wanted := slices.Clip(l.predicates())
+	wanted := l.predicates()
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(append(wanted, l.relevance())...)).
+		For(l.kind.New(), builder.WithPredicates(l.filters(wanted)...)).
 		WithOptions(options)
 	if l.interrupt { // only by what causes another pass
 		b.Watches(l.kind.New(), l.interrupter(), builder.WithPredicates(wanted...))

@@ -35,6 +35,22 @@ type Barrier struct {
 
 	passed atomic.Pointer[leader.Term] // the last term in which the API server was asked
 	turn   chan struct{}               // holds one token, of who asks it
+	asking *comparison                 // that is not done yet, of who has the token
+}
+
+// comparison is how far the API server has been asked in a term. A pass goes on where
+// the one before it had to stop, or a kind with many objects would never be listed.
+type comparison struct {
+	term  *leader.Term
+	shown map[types.NamespacedName]state // in the cache, less what has been listed
+	parts []part                         // to be listed
+	next  string                         // where in the first of them
+}
+
+// state is which object the cache shows, in which version.
+type state struct {
+	uid     types.UID
+	version string
 }
 
 // NewBarrier makes a Barrier for the objects that list is a list of, in the Go type in
@@ -76,7 +92,7 @@ func (b *Barrier) once(ctx context.Context, term *leader.Term) error {
 	if b.passed.Load() == term {
 		return nil
 	}
-	if err := b.learn(ctx); err != nil {
+	if err := b.learn(ctx, term); err != nil {
 		return err
 	}
 	b.passed.Store(term)
@@ -84,14 +100,19 @@ func (b *Barrier) once(ctx context.Context, term *leader.Term) error {
 }
 
 // learn lists until that succeeds or ctx ends.
-func (b *Barrier) learn(ctx context.Context) error {
+func (b *Barrier) learn(ctx context.Context, term *leader.Term) error {
 	for attempt := 1; ; attempt++ {
-		err := b.compare(ctx)
+		err := b.compare(ctx, term)
 		if err == nil {
 			return nil
 		}
-		if !budget.Retryable(err) && !apierrors.IsResourceExpired(err) && ctx.Err() == nil {
-			return err
+		switch {
+		case apierrors.IsResourceExpired(err):
+			b.asking = nil // what was listed is too old to go on from
+		case apierrors.IsNotFound(err): // the kind is not served, which must not be taken for an object that is gone
+			return fmt.Errorf("list %s: %v", b.kind.Kind, err)
+		case !budget.Retryable(err) && ctx.Err() == nil:
+			return fmt.Errorf("list %s: %w", b.kind.Kind, err)
 		}
 		if budget.Wait(ctx, askPace.Delay(attempt)) != nil {
 			return late(ctx, b.kind.GroupKind(), client.ObjectKey{}, err)
@@ -101,62 +122,67 @@ func (b *Barrier) learn(ctx context.Context) error {
 
 // compare raises the floors of all objects that the cache shows in another version
 // than the API server.
-func (b *Barrier) compare(ctx context.Context) error {
-	shown := map[types.NamespacedName]string{} // versions in the cache
+func (b *Barrier) compare(ctx context.Context, term *leader.Term) (err error) {
+	if b.asking == nil || b.asking.term != term {
+		if b.asking, err = b.begin(ctx, term); err != nil {
+			return err
+		}
+	}
+	for c := b.asking; len(c.parts) > 0; {
+		if err := b.page(ctx, c); err != nil {
+			return err
+		}
+	}
+	for key, was := range b.asking.shown { // which are not stored any more
+		b.keep.gone(b.kind.GroupKind(), key, was.uid)
+	}
+	b.asking = nil
+	return nil
+}
+
+// begin reads the cache before the API server is asked, so that nothing in it is newer.
+func (b *Barrier) begin(ctx context.Context, term *leader.Term) (*comparison, error) {
+	c := &comparison{term: term, shown: map[types.NamespacedName]state{}}
 	list := b.list.DeepCopyObject().(client.ObjectList)
 	if err := b.cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list %s in the cache: %w", b.kind.Kind, err)
+		return nil, err
 	}
 	err := meta.EachListItem(list, func(o runtime.Object) error {
 		object, err := meta.Accessor(o)
 		if err == nil {
-			shown[types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}] = object.GetResourceVersion()
+			key := types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
+			c.shown[key] = state{object.GetUID(), object.GetResourceVersion()}
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	namespaces := b.keep.Namespaces(b.kind.GroupKind())
-	if len(namespaces) == 0 {
-		namespaces = []string{metav1.NamespaceAll}
-	}
-	kind, newest := b.kind.GroupKind(), ""
-	for _, namespace := range namespaces {
-		newest, err = b.stored(ctx, namespace, func(object *metav1.PartialObjectMetadata) {
-			key := client.ObjectKeyFromObject(object)
-			if shown[key] != object.ResourceVersion {
-				b.keep.written(kind, key, object.ResourceVersion)
-			}
-			delete(shown, key)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for key := range shown { // which are not stored any more
-		b.keep.written(kind, key, newest)
-	}
-	return nil
+	c.parts, err = b.keep.scope.parts(b.kind)
+	return c, err
 }
 
-// stored calls f with the metadata of what is stored, and returns the version as of
-// which that is so.
-func (b *Barrier) stored(ctx context.Context, namespace string, f func(*metav1.PartialObjectMetadata)) (string, error) {
+// page lists the metadata of some more objects.
+func (b *Barrier) page(ctx context.Context, c *comparison) error {
 	list := &metav1.PartialObjectMetadataList{}
-	for {
-		next := list.Continue
-		list = &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(b.kind.GroupVersion().WithKind(b.kind.Kind + "List"))
-		err := b.live.List(ctx, list, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next))
-		if err != nil {
-			return "", fmt.Errorf("list %s: %w", b.kind.Kind, err)
-		}
-		for i := range list.Items {
-			f(&list.Items[i])
-		}
-		if list.Continue == "" {
-			return list.ResourceVersion, nil
-		}
+	list.SetGroupVersionKind(b.kind.GroupVersion().WithKind(b.kind.Kind + "List"))
+	of := c.parts[0]
+	err := b.live.List(ctx, list, &client.ListOptions{
+		Namespace: of.namespace, LabelSelector: of.label, FieldSelector: of.field, Limit: pageSize, Continue: c.next,
+	})
+	if err != nil {
+		return err
 	}
+	for i := range list.Items {
+		object := &list.Items[i]
+		key := client.ObjectKeyFromObject(object)
+		if c.shown[key].version != object.ResourceVersion {
+			b.keep.written(b.kind.GroupKind(), key, object.ResourceVersion)
+		}
+		delete(c.shown, key)
+	}
+	if c.next = list.Continue; c.next == "" {
+		c.parts = c.parts[1:]
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -122,6 +123,13 @@ func (s *Server) Gets() int {
 // GroupVersionKindFor implements client.Client.
 func (s *Server) GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKind, error) {
 	return apiutil.GVKForObject(obj, Scheme())
+}
+
+// RESTMapper implements client.Client.
+func (s *Server) RESTMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(GroupVersion.WithKind("Widget"), meta.RESTScopeNamespace)
+	return mapper
 }
 
 // Get implements client.Reader. Like a read from a cache it does not look at

@@ -37,6 +37,7 @@ type world struct {
 	version int
 	stored  map[types.NamespacedName]*widget
 	shown   map[types.NamespacedName]*widget
+	seen    int   // the version as of which the cache shows what is stored
 	asked   int   // live reads
 	outage  error // of live reads
 	answer  error // of writes, in the place of success
@@ -49,7 +50,7 @@ func newWorld(t testing.TB) (*world, *Client, *Reader) {
 	w.see()
 	k := &Keep{}
 	r := &Reader{Keep: k, Cached: w, Live: liveWorld{w}, Kinds: w}
-	r.note(gvk.GroupKind())
+	r.note(gvk, inType)
 	return w, NewClient(w, k), r
 }
 
@@ -75,6 +76,7 @@ func (w *world) see() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.shown)
+	w.seen = w.version
 	for key, obj := range w.stored {
 		w.shown[key] = obj
 	}

@@ -95,7 +95,11 @@ const patientConflicts = 5
 // fallback is the reason for failures that bring none of their own.
 func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
 	v := judge(ctx, err, fallback, obj)
-	if v.conflict && l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts {
+	switch {
+	case !v.conflict:
+	case !l.concerned(err):
+		v = failed(err, fallback) // about another object of the same name
+	case l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts:
 		v = failed(err, ReasonConflict)
 		v.conflict = true
 	}
@@ -145,6 +149,25 @@ func outdated(err error, obj client.Object) bool {
 			details != nil && details.Name == obj.GetName()
 	}
 	return false
+}
+
+// concerned reports whether a conflict is about objects of this kind, as far as that can
+// be told.
+func (l *Loop[T]) concerned(conflict error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](conflict)
+	if !ok || status.ErrStatus.Details == nil {
+		return false
+	}
+	gvk, err := l.client.GroupVersionKindFor(l.kind.New())
+	if err != nil {
+		return true
+	}
+	of := status.ErrStatus.Details // whose Kind is the resource's name
+	if of.Group != gvk.Group {
+		return false
+	}
+	mapping, err := l.client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+	return err != nil || of.Kind == mapping.Resource.Resource
 }
 
 func failed(err error, reason string) verdict {

@@ -3,11 +3,15 @@
 package freshness
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,10 +26,40 @@ type Keep struct {
 	all     bool         // what is asked of any kind is kept, read or not
 
 	mu     sync.Mutex
-	cached map[schema.GroupKind]bool
-	floors map[schema.GroupKind]map[types.NamespacedName]floor
+	views  map[schema.GroupKind][]view // that are read
+	floors map[view]map[types.NamespacedName]floor
 	sweep  int64 // number of floors at which those are looked for that are of no use
 }
+
+// view is what one informer keeps of a kind. Each version and each representation has
+// an informer of its own in a cache, which is late by itself: what one has reached says
+// nothing of the others.
+type view struct {
+	schema.GroupVersionKind
+	form form
+}
+
+// form is how objects are represented.
+type form int8
+
+const (
+	inType form = iota
+	inMap       // unstructured
+	inMetadata
+)
+
+func formOf(obj runtime.Object) form {
+	switch obj.(type) {
+	case runtime.Unstructured:
+		return inMap
+	case *metav1.PartialObjectMetadata, *metav1.PartialObjectMetadataList:
+		return inMetadata
+	}
+	return inType
+}
+
+// whole is the one view there is where all is kept.
+func whole(kind schema.GroupKind) view { return view{GroupVersionKind: kind.WithVersion("")} }
 
 // floor is the least that a state of an object must be.
 type floor struct {
@@ -59,6 +93,16 @@ func (f floor) met(obj client.Object) bool {
 	return version(obj.GetResourceVersion()) >= f.version
 }
 
+// above is a floor that asks for no less than either.
+func (f floor) above(other floor) floor {
+	return floor{
+		version: max(f.version, other.version),
+		unknown: f.unknown || other.unknown,
+		deleted: cmp.Or(f.deleted, other.deleted),
+		dead:    cmp.Or(f.dead, other.dead),
+	}
+}
+
 // version is a resource version as a number. One that is none is newer than all:
 // it cannot be compared, and nothing would ever be new enough.
 func version(text string) uint64 {
@@ -69,30 +113,50 @@ func version(text string) uint64 {
 	return n
 }
 
-// reads notes that objects of a kind are read from a cache.
-func (k *Keep) reads(kind schema.GroupKind) {
+// reads notes that objects are read from a cache in a view. At first it has the floors
+// of the others: its informer may begin with what is older.
+func (k *Keep) reads(v view) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cached == nil {
-		k.cached = map[schema.GroupKind]bool{}
-	}
-	k.cached[kind] = true
-}
-
-// raise changes the floor of an object.
-func (k *Keep) raise(kind schema.GroupKind, key types.NamespacedName, change func(*floor)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.all && !k.cached[kind] {
+	others := k.views[v.GroupKind()]
+	if slices.Contains(others, v) {
 		return
 	}
-	if k.floors == nil {
-		k.floors = map[schema.GroupKind]map[types.NamespacedName]floor{}
+	if k.views == nil {
+		k.views = map[schema.GroupKind][]view{}
 	}
-	of := k.floors[kind]
+	k.views[v.GroupKind()] = append(others, v)
+	for _, other := range others {
+		for key, f := range k.floors[other] {
+			k.raiseIn(v, key, func(own *floor) { *own = own.above(f) })
+		}
+	}
+}
+
+// raise changes the floor of an object, in all views of it there are.
+func (k *Keep) raise(kind schema.GroupKind, key types.NamespacedName, change func(*floor)) {
+	if _, held := k.scope.chooses(kind, key.Namespace); !held {
+		return // so it is not read from the cache either
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.all {
+		k.raiseIn(whole(kind), key, change)
+		return
+	}
+	for _, v := range k.views[kind] {
+		k.raiseIn(v, key, change)
+	}
+}
+
+func (k *Keep) raiseIn(v view, key types.NamespacedName, change func(*floor)) {
+	if k.floors == nil {
+		k.floors = map[view]map[types.NamespacedName]floor{}
+	}
+	of := k.floors[v]
 	if of == nil {
 		of = map[types.NamespacedName]floor{}
-		k.floors[kind] = of
+		k.floors[v] = of
 	}
 	f, known := of[key]
 	change(&f)
@@ -146,28 +210,36 @@ func (k *Keep) doubtful(kind schema.GroupKind, key types.NamespacedName) {
 
 // deletes notes that the deletion of an object was asked for.
 func (k *Keep) deletes(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
-	k.raise(kind, key, func(f *floor) { f.deleted, f.unknown = uid, f.unknown || uid == "" })
+	k.raise(kind, key, func(f *floor) {
+		another := f.deleted != "" && f.deleted != uid // of which one floor cannot tell as well
+		f.deleted, f.unknown = uid, f.unknown || another || uid == ""
+	})
 }
 
-// floor returns the floor of an object, if there is one.
-func (k *Keep) floor(kind schema.GroupKind, key types.NamespacedName) (floor, bool) {
+// gone notes that an object is not stored any more.
+func (k *Keep) gone(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
+	k.raise(kind, key, func(f *floor) { f.dead = uid })
+}
+
+// floor returns the floor of an object in a view, if there is one.
+func (k *Keep) floor(v view, key types.NamespacedName) (floor, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f, ok := k.floors[kind][key]
+	f, ok := k.floors[v][key]
 	return f, ok
 }
 
-// below returns the floors of a kind's objects, in one namespace unless it is empty.
-func (k *Keep) below(kind schema.GroupKind, namespace string) map[types.NamespacedName]floor {
+// below returns the floors of objects in a view, in one namespace unless it is empty.
+func (k *Keep) below(v view, namespace string) map[types.NamespacedName]floor {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var found map[types.NamespacedName]floor
-	for key, f := range k.floors[kind] {
+	for key, f := range k.floors[v] {
 		if namespace != "" && key.Namespace != namespace {
 			continue
 		}
 		if found == nil {
-			found = make(map[types.NamespacedName]floor, len(k.floors[kind]))
+			found = make(map[types.NamespacedName]floor, len(k.floors[v]))
 		}
 		found[key] = f
 	}
@@ -176,10 +248,10 @@ func (k *Keep) below(kind schema.GroupKind, namespace string) map[types.Namespac
 
 // settle replaces the floor that was f, unless it has been raised meanwhile. A
 // replacement that asks for nothing removes it.
-func (k *Keep) settle(kind schema.GroupKind, key types.NamespacedName, f, by floor) {
+func (k *Keep) settle(v view, key types.NamespacedName, f, by floor) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	of := k.floors[kind]
+	of := k.floors[v]
 	if now, ok := of[key]; !ok || now != f {
 		return
 	}

@@ -1,0 +1,178 @@
+package freshness
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+)
+
+// scope is what a cache holds. The zero value is that of one that holds everything.
+type scope struct {
+	mapper meta.RESTMapper // nil in the zero value
+	others holding         // of the kinds that are not among kinds
+	kinds  map[schema.GroupKind]holding
+}
+
+// holding is what a cache holds of a kind.
+type holding struct {
+	// namespaces is by namespace what is held of it; none means that all is held by
+	// the selector. The empty one stands for those that are not named.
+	namespaces map[string]selector
+	// rest is for kinds that are in no namespace, and where there are no namespaces.
+	rest selector
+}
+
+// selector chooses among objects. Nil parts choose all.
+type selector struct {
+	label labels.Selector
+	field fields.Selector
+}
+
+// or is s where it says something, and else what other says.
+func (s selector) or(other selector) selector {
+	return selector{cmp.Or(s.label, other.label), cmp.Or(s.field, other.field)}
+}
+
+// all reports whether nothing is left out.
+func (s selector) all() bool {
+	return (s.label == nil || s.label.Empty()) && (s.field == nil || s.field.Empty())
+}
+
+// takes reports whether an object is chosen, as far as its metadata tells.
+func (s selector) takes(obj client.Object) bool {
+	if s.label != nil && !s.label.Matches(labels.Set(obj.GetLabels())) {
+		return false
+	}
+	if s.field == nil {
+		return true
+	}
+	known := map[string]string{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()}
+	for _, r := range s.field.Requirements() {
+		if value, ok := known[r.Field]; ok && (value == r.Value) == (r.Operator == selection.NotEquals) {
+			return false
+		}
+	}
+	return true
+}
+
+// scopeOf reads a cache's options as controller-runtime does.
+func scopeOf(o cache.Options, mapper meta.RESTMapper) scope {
+	base := selector{o.DefaultLabelSelector, o.DefaultFieldSelector}
+	s := scope{mapper: mapper, others: holdingOf(o.DefaultNamespaces, base), kinds: map[schema.GroupKind]holding{}}
+	for obj, by := range o.ByObject {
+		gvk, err := apiutil.GVKForObject(obj, cmp.Or(o.Scheme, scheme.Scheme))
+		if err != nil {
+			continue // which the cache itself refuses
+		}
+		own, configs := selector{by.Label, by.Field}, by.Namespaces
+		if configs == nil {
+			configs = o.DefaultNamespaces
+		}
+		configs = maps.Clone(configs)
+		for namespace, config := range configs {
+			named := o.DefaultNamespaces[namespace]
+			chosen := selector{config.LabelSelector, config.FieldSelector}.or(own).or(selector{named.LabelSelector, named.FieldSelector})
+			configs[namespace] = cache.Config{LabelSelector: chosen.label, FieldSelector: chosen.field}
+		}
+		h := holdingOf(configs, base)
+		h.rest = own.or(base)
+		s.kinds[gvk.GroupKind()] = h
+	}
+	return s
+}
+
+func holdingOf(namespaces map[string]cache.Config, base selector) holding {
+	h := holding{rest: base}
+	for namespace, config := range namespaces {
+		if h.namespaces == nil {
+			h.namespaces = map[string]selector{}
+		}
+		h.namespaces[namespace] = selector{config.LabelSelector, config.FieldSelector}.or(base)
+	}
+	return h
+}
+
+func (s scope) of(kind schema.GroupKind) holding {
+	if own, ok := s.kinds[kind]; ok {
+		return own
+	}
+	return s.others
+}
+
+// chooses returns what is held of a kind in a namespace, which is empty for what is in
+// none. It is not ok if that is nothing.
+func (s scope) chooses(kind schema.GroupKind, namespace string) (_ selector, ok bool) {
+	h := s.of(kind)
+	if namespace == "" || len(h.namespaces) == 0 {
+		return h.rest, true
+	}
+	if named, ok := h.namespaces[namespace]; ok {
+		return named, true
+	}
+	rest, ok := h.namespaces[cache.AllNamespaces]
+	return rest, ok
+}
+
+// partial reports whether an object that the cache does not show may be stored all the
+// same without being late: the cache holds a selection, or has an informer of the
+// namespace alone, which does not tell how far it is.
+func (s scope) partial(kind schema.GroupKind, namespace string) bool {
+	chosen, ok := s.chooses(kind, namespace)
+	_, alone := s.of(kind).namespaces[namespace]
+	return !ok || !chosen.all() || alone && namespace != ""
+}
+
+// part is what one list can bring of a kind.
+type part struct {
+	namespace string
+	selector
+}
+
+// parts are those that bring what is held of a kind.
+func (s scope) parts(kind schema.GroupVersionKind) ([]part, error) {
+	h := s.of(kind.GroupKind())
+	if len(h.namespaces) == 0 {
+		return []part{{selector: h.rest}}, nil
+	}
+	namespaced, err := apiutil.IsGVKNamespaced(kind, s.mapper)
+	if err != nil {
+		return nil, err
+	}
+	if !namespaced {
+		return []part{{selector: h.rest}}, nil
+	}
+	var all []part
+	for _, namespace := range slices.Sorted(maps.Keys(h.namespaces)) {
+		one := part{namespace, h.namespaces[namespace]}
+		if namespace == cache.AllNamespaces {
+			one.field = h.elsewhere(one.field)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// elsewhere chooses what is in none of the namespaces that are named.
+func (h holding) elsewhere(also fields.Selector) fields.Selector {
+	var all []fields.Selector
+	for _, namespace := range slices.Sorted(maps.Keys(h.namespaces)) {
+		if namespace != cache.AllNamespaces {
+			all = append(all, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
+		}
+	}
+	if also != nil {
+		all = append(all, also)
+	}
+	return fields.AndSelectors(all...)
+}
