@@ -559,6 +559,13 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	if got := condition(t, q, reconciler.ConditionReady); got != "" {
 		t.Errorf("an observer writes %q", got)
 	}
+	held := &coordinationv1.Lease{}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(lease), held); err != nil {
+		t.Fatal(err)
+	}
+	if *held.Spec.HolderIdentity != "thief" {
+		t.Fatalf("%s leads, and may know by that", *held.Spec.HolderIdentity)
+	}
 	keeps(t, other, -1)
 	seconds = 1
 	lease.Spec.LeaseDurationSeconds = &seconds
