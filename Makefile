@@ -68,7 +68,7 @@ soak: $(READY) ## what make test does once, many times over; writes docs/leaders
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
 		go test -count=10 -timeout=1h -race -tags=integration -run 'Shutdown|SIGTERM|Watch|Superseded' ./integration
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \
-		go test -timeout=3h -tags=integration -run TestNotOneOver ./integration/quota -races=1000
+		go test -timeout=1h -tags=integration -run TestNotOneOver ./integration/quota -races=1000
 
 .PHONY: corpus
 corpus: $(READY) ## every check on CORPUS=<folder or archive>, else on CRDs of public Go modules

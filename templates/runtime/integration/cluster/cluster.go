@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/quota"
@@ -36,6 +38,10 @@ type Cluster struct {
 	folder  string
 	server  *envtest.Environment
 	manager *exec.Cmd // nil until it runs
+
+	once   sync.Once // makes the client
+	client client.Client
+	err    error
 }
 
 // Start starts a cluster with these controllers of the controller manager, which ends with
@@ -67,10 +73,13 @@ func (c *Cluster) start(ctx context.Context, controllers []string) error {
 		return err
 	}
 	binary := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager")
-	// Without the counts that the quota controller makes at any time beside those that have
-	// a reason: each takes back what is being created in that moment.
 	manager := exec.CommandContext(ctx, binary, "--kubeconfig="+c.Kubeconfig, "--controllers="+strings.Join(controllers, ","),
-		"--resource-quota-sync-period=24h", "--leader-elect=false", "--secure-port=0")
+		// Without the counts that the quota controller makes at any time beside those that
+		// have a reason: each takes back what is being created in that moment.
+		"--resource-quota-sync-period="+cmp.Or(os.Getenv("QUOTA_SYNC_PERIOD"), "24h"),
+		// With 20 requests a second, the default, many tenants would wait for one another.
+		"--kube-api-qps=1000", "--kube-api-burst=1000",
+		"--leader-elect=false", "--secure-port=0")
 	if err := manager.Start(); err != nil {
 		return fmt.Errorf("start the controller manager: %w", err)
 	}

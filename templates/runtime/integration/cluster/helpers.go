@@ -21,14 +21,15 @@ var Patience = func() time.Duration {
 	return 30 * time.Second
 }()
 
-// Client returns an administrator's client, without a cache.
+// Client returns an administrator's client, without a cache. It is one for all, as each has to
+// learn which kinds there are.
 func (c *Cluster) Client(t testing.TB) client.Client {
 	t.Helper()
-	direct, err := client.New(c.Config, client.Options{Scheme: Scheme()})
-	if err != nil {
-		t.Fatal(err)
+	c.once.Do(func() { c.client, c.err = client.New(c.Config, client.Options{Scheme: Scheme()}) })
+	if c.err != nil {
+		t.Fatal(c.err)
 	}
-	return direct
+	return c.client
 }
 
 // MakeNamespace makes a namespace, with labels given as name=value.

@@ -195,12 +195,12 @@ func TestTheQuotaIsExact(t *testing.T) {
 	plane.Patch(t, q, map[string]any{"spec": objects(5)})
 	says(t, q, quota.ConditionWithinQuota, "False QuotaExceeded: more than there may be: 7 of 5 "+widgets)
 	plane.Patch(t, q, map[string]any{"spec": objects(most)})
-	for i := range 2 {
+	for i := range 2 { // each counted before the next, so that no count comes while there are creates
 		if err := plane.Client(t).Delete(t.Context(), &list.Items[i]); err != nil {
 			t.Fatal(err)
 		}
+		says(t, q, quota.ConditionWithinQuota, fmt.Sprintf("True WithinQuota: %d of 7 %s", 6-i, widgets))
 	}
-	says(t, q, quota.ConditionWithinQuota, "True WithinQuota: 5 of 7 "+widgets)
 	for range 2 {
 		if err := plane.Client(t).Create(t.Context(), widget(name, "again-")); err != nil {
 			t.Error(err)
@@ -552,7 +552,7 @@ func TestALimitHoldsWhenLeadershipIsGained(t *testing.T) {
 	q := bound(t, suspended, quota.Bounds{Suspended: true})
 	cluster.Eventually(t, "its suspension", func() string {
 		if got := enter(suspended); got != cause.TenantSuspended.Error() {
-			return got
+			return fmt.Sprintf("%q", got) // not empty, which would be as wanted
 		}
 		return ""
 	})
