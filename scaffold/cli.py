@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import os
 import shlex
@@ -30,6 +31,9 @@ Handler = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 refused or failed, 2 misused."""
+    for stream in (sys.stdout, sys.stderr):  # a locale may lack what a CRD says
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)  # so that what was begun is undone
@@ -460,6 +464,7 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
 
 
 def _print_changes(outcome: Outcome, check: bool) -> None:
+    from scaffold import sources
     from scaffold.crd.inspect import without_ready
 
     for change in outcome.visible:
@@ -468,6 +473,8 @@ def _print_changes(outcome: Outcome, check: bool) -> None:
         print(f"left {path}: yours, though nothing goes with it any more")
     for line in without_ready(outcome.kinds):
         print(f"note: {line}")
+    for path in outcome.passed_over:
+        print(f"note: {sources.not_read(path)}")
     if not outcome.kinds:
         print("crds/ holds no CustomResourceDefinition yet")
     elif not outcome.changes:

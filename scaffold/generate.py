@@ -22,6 +22,7 @@ from scaffold import (
     sources,
 )
 from scaffold.crd.model import Kind
+from scaffold.errors import OwnershipError, raise_all
 from scaffold.gofmt import gofmt
 from scaffold.layout import place
 from scaffold.places import key
@@ -36,6 +37,7 @@ class Outcome:
     kinds: tuple[Kind, ...]
     changes: tuple[Change, ...]
     beside: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
 
     @property
     def visible(self) -> tuple[Change, ...]:
@@ -84,16 +86,23 @@ def generate(
                 )
             )
         )
-        made = plan.make(
-            project,
-            files,
-            __version__,
-            places=decided.joined(kinds),
-            modules=(former, chosen.module),
-            moves=moved,
-            drop=drop,
-            overwrite=overwrite,
-        )
+        passed_over = sources.passed_over(project)
+        try:
+            made = plan.make(
+                project,
+                files,
+                __version__,
+                places=decided.joined(kinds),
+                modules=(former, chosen.module),
+                moves=moved,
+                drop=drop,
+                overwrite=overwrite,
+            )
+        except (
+            OwnershipError
+        ) as error:  # of which a CRD that is not read may be the cause
+            raise_all([error, *map(sources.not_read, passed_over)])
+            raise
         made = _joined(
             made,
             answered,
@@ -104,7 +113,7 @@ def generate(
         )
         if write:
             apply.apply(project, made)
-    return Outcome(kinds, made.changes, made.beside)
+    return Outcome(kinds, made.changes, made.beside, tuple(passed_over))
 
 
 def unified_diff(changes: Iterable[Change]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from scaffold import features, resources
+from scaffold.crd import yamltext
 from scaffold.crd.model import Kind
 from scaffold.errors import ScaffoldError
 from scaffold.features import Each, Feature, FileRule, Owner
@@ -86,7 +87,7 @@ def _add(files: dict[str, File], path: str, file: File) -> None:
 
 @cache
 def _environment(folder: str) -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         bytecode_cache=_bytecode_cache(),
         undefined=jinja2.StrictUndefined,
@@ -95,6 +96,8 @@ def _environment(folder: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["yaml"] = yamltext.scalar
+    return environment
 
 
 def _bytecode_cache() -> jinja2.BytecodeCache | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scaffold.crd.model import Kind
-from scaffold.crd.read import read
-from scaffold.errors import OwnershipError, ProjectError
+from scaffold.crd.read import files, holds_crd, read
+from scaffold.errors import InputError, OwnershipError, ProjectError
 from scaffold.places import Places
 from scaffold.plan import Change
 
@@ -39,15 +40,10 @@ def kinds(
     for source in added:
         if isinstance(source, bytes):
             new += [source] if source not in contents else []
-        elif not source.is_dir():
-            known = source.is_file() and source.read_bytes() in contents
-            new += [] if known else [source]
-        else:
-            new += [
-                path for path in _files(source) if path.read_bytes() not in contents
-            ]
-            if not any(_files(source)):
-                new.append(source)
+            continue
+        for path in files(source) if source.is_dir() else [source]:
+            known = path.is_file() and path.read_bytes() in contents
+            new += [] if known else [path]
     sources = [*present, *new]
     if not sources:
         return ()
@@ -72,8 +68,8 @@ def additions(project: Path, added: Sequence[Path | bytes]) -> list[Change]:
                 raise OwnershipError(
                     f"{path} is another file already",
                     where=origin,
-                    fix="rename one of the two; to replace the CRD, copy it over "
-                    f"{target} yourself",
+                    fix="rename one of the two; to replace the CRD, copy it there "
+                    "yourself",
                 )
             wanted[path] = (content, origin)
     return [
@@ -81,6 +77,30 @@ def additions(project: Path, added: Sequence[Path | bytes]) -> list[Change]:
         for path, (content, _) in sorted(wanted.items())
         if not (project / path).exists()
     ]
+
+
+def passed_over(project: Path) -> list[str]:
+    """Return the files in ``crds/`` that hold a CRD and are not read."""
+    folder = project / FOLDER
+    if not folder.is_dir():
+        return []
+    return [
+        f"{FOLDER}/{path.relative_to(folder).as_posix()}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and (path.parent != folder or path.suffix not in _SUFFIXES)
+        and holds_crd(path)
+    ]
+
+
+def not_read(path: str) -> InputError:
+    """Return what is wrong with a file in ``crds/`` that is passed over."""
+    return InputError(
+        "holds a CustomResourceDefinition and is not read: only files "
+        f"{FOLDER}/*.yaml, *.yml and *.json are",
+        where=path,
+        fix=f"mv {shlex.quote(path)} {FOLDER}/{shlex.quote(Path(path).stem)}.yaml",
+    )
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -91,10 +111,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _named(source: Path | bytes) -> Iterator[tuple[str, bytes, str]]:
+    """Yield the name, content and origin of each file; the name is one that is read."""
     if isinstance(source, bytes):
         yield "stdin.yaml", source, "standard input"
-    elif source.is_dir():
-        for path in _files(source):
-            yield path.name, path.read_bytes(), str(path)
-    else:
-        yield source.name, source.read_bytes(), str(source)
+        return
+    for path in files(source) if source.is_dir() else [source]:
+        name = path.name if path.suffix in _SUFFIXES else f"{path.stem}.yaml"
+        yield name, path.read_bytes(), str(path)

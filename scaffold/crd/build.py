@@ -51,9 +51,12 @@ def _go_names(crds: Sequence[tuple[Document, dict[str, Any]]]) -> list[str]:
     errors: list[ScaffoldError] = []
     seen: dict[tuple[str, str], str] = {}
     chosen = []
+    kinds = {(crd["spec"]["group"], crd["spec"]["names"]["kind"]) for _, crd in crds}
     for source, crd in crds:
         kind, group = crd["spec"]["names"]["kind"], crd["spec"]["group"]
         name = names.kind_identifier(kind)
+        if (group, kind.removesuffix("List")) in kinds - {(group, kind)}:
+            name += "Kind"  # where the list of another kind has the name
         other = seen.setdefault((group, name), kind)
         if other != kind:
             errors.append(

@@ -20,6 +20,11 @@ from scaffold.errors import InputError
 # A CRD that fits into etcd has at most 1.5 MB; this is room for a bundle.
 MAX_BYTES = 32 * 1024 * 1024
 
+_FROM_CHART = (
+    "if it is a template of a Helm chart, have Helm fill it in: "
+    "helm template CHART | ctxscaffold new DEST --crd -"
+)
+_BEGIN = re.compile(rb"^apiVersion:", re.MULTILINE)
 _SEPARATOR = re.compile(rb"---.*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -90,17 +95,30 @@ def parse(name: str, raw: bytes) -> list[Document]:
     if documents:
         return documents
     for line, chunk in _split(name, raw):
+        _check_joined(name, line, chunk)
         try:
             data, first = kubeyaml.read(chunk)
         except kubeyaml.Bad as error:
             raise InputError(
                 error.problem,
                 where=f"{name}:{line + error.line}",
-                fix="mend the YAML there",
+                fix=_FROM_CHART if b"{{" in chunk else "mend the YAML there",
             ) from None
         if data is not None:
             documents.append(Document(name, line, data, chunk, first))
     return documents
+
+
+def _check_joined(name: str, line: int, chunk: bytes) -> None:
+    """Raise if two objects are one document, of which YAML would keep the last."""
+    begins = [match.start() for match in _BEGIN.finditer(chunk)]
+    if len(begins) > 1:
+        before = chunk.count(b"\n", 0, begins[1])
+        raise InputError(
+            "a second apiVersion: two objects joined without a line '---' between",
+            where=f"{name}:{line + before}",
+            fix="put '---' on a line of its own between them",
+        )
 
 
 def too_big(name: str, size: int) -> InputError:

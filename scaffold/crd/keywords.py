@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,31 @@ _INTEGERS = frozenset(
 )
 _STRING_LISTS = frozenset(("required", "x-kubernetes-list-map-keys"))
 _SCHEMA_LISTS = frozenset(("allOf", "anyOf", "oneOf"))
+_VALUES = frozenset(("default", "enum", "example"))
+_KNOWN = (
+    _STRINGS
+    | _BOOLEANS
+    | _NUMBERS
+    | _INTEGERS
+    | _STRING_LISTS
+    | _SCHEMA_LISTS
+    | _VALUES
+    | frozenset(
+        (
+            "additionalItems",
+            "additionalProperties",
+            "definitions",
+            "dependencies",
+            "externalDocs",
+            "items",
+            "not",
+            "patternProperties",
+            "properties",
+            "x-kubernetes-validations",
+        )
+    )
+)
+_INT64 = 2**63
 
 
 def well_typed(schema: Any, path: Path, report: Report) -> bool:
@@ -51,6 +77,14 @@ def well_typed(schema: Any, path: Path, report: Report) -> bool:
         return False
     good = True
     for key, value in schema.items():
+        if key not in _KNOWN:
+            near = difflib.get_close_matches(str(key), _KNOWN, 1)
+            report(
+                (*path, key),
+                f"'{key}' is no keyword of a schema",
+                f"write '{near[0]}'" if near else "remove it",
+            )
+            good = False
         if value is None:
             continue
         wanted = ""
@@ -67,8 +101,10 @@ def well_typed(schema: Any, path: Path, report: Report) -> bool:
         elif key in _BOOLEANS:
             wanted = "" if isinstance(value, bool) else "true or false"
         elif key in _INTEGERS:
+            whole = _is_number(value) and isinstance(value, int)
+            within = whole and -_INT64 <= value < _INT64
             wanted = (
-                "" if _is_number(value) and isinstance(value, int) else "an integer"
+                "" if within else "an integer of 64 bits" if whole else "an integer"
             )
         elif key in _NUMBERS:
             wanted = "" if _is_number(value) else "a number"
@@ -125,3 +161,27 @@ def _validations(value: Any, path: Path, report: Report) -> bool:
             report((*at, "optionalOldSelf"), "must be true or false", "write true")
             good = False
     return good
+
+
+def without_nulls(schema: Any) -> Any:
+    """Return a schema without keywords that are null, which say nothing.
+
+    Values, as of ``default``, stay as they are.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _VALUES:
+            kept[key] = value
+        elif value is None:
+            continue
+        elif key == "properties":
+            kept[key] = {name: without_nulls(one) for name, one in value.items()}
+        elif key in ("additionalProperties", "items", "not"):
+            kept[key] = without_nulls(value)
+        elif key in _SCHEMA_LISTS:
+            kept[key] = [without_nulls(one) for one in value]
+        else:
+            kept[key] = value
+    return kept

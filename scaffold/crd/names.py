@@ -32,13 +32,30 @@ PREDECLARED = _set(
 )
 # Packages that emitted controllers and main.go import, by the name they use.
 TAKEN_PACKAGES = _set(
-    "admission api apimachinery apis budget builder bytes cache cadence cause client "
-    "cmd config context controller corev1 ctrl errors event flag fmt handler http "
-    "httpx internal io json leader log main manager math metav1 net observe os path "
-    "predicate reconcile reconciler record runtime schema scheme slices sort source "
-    "strconv strings sync tenancy tenant testing time tools types unicode url vendor "
-    "version watch webhook"
+    "ability access admission api apicalls apimachinery apipath apis backlog budget "
+    "builder bytes cache cadence cause certs chain client clientgoscheme cmd config "
+    "conformance context controller conversion corev1 ctrl errors event fence flag fmt "
+    "freshness handler http httpapi httptest httpx hub internal intstr io json lag leader "
+    "log main manager maps math metav1 net observe os outbound path predicate provider "
+    "provision quota reconcile reconciler record requeue resource roundtrip runtime "
+    "runtimetest schema scheme slices sort source status strconv strings sync synctest "
+    "tenancy tenant testing time tools tracing types unicode url utiljson vendor version "
+    "watch webhook zap"
 )
+# What emitted packages declare beside the kind.
+_TAKEN_KINDS = frozenset(
+    (
+        "AddToScheme",
+        "GroupVersion",
+        "New",
+        "Reconciler",
+        "Rules",
+        "SchemeBuilder",
+        "Setup",
+    )
+)
+# Of files that packages of types have beside those of kinds.
+_TAKEN_FILES = frozenset(("deepcopy", "groupversion", "similar"))
 _TAKEN_DIRS = frozenset(("internal", "main", "testdata", "vendor"))
 # As Kubernetes and the Go style guides write them in exported identifiers.
 INITIALISMS = _set(
@@ -87,16 +104,16 @@ def _title(word: str) -> str:
 
 def kind_identifier(kind: str) -> str:
     """Return the Go type name of a kind: its own spelling where Go allows it."""
-    if re.fullmatch(r"[A-Z][A-Za-z0-9]*", kind):
-        return kind
     parts = [part for part in kind.split("-") if part]
-    return "".join(part[:1].upper() + part[1:] for part in parts)
+    name = "".join(part[:1].upper() + part[1:] for part in parts)
+    return f"{name}Kind" if name in _TAKEN_KINDS else name
 
 
 def version_package(version: str) -> str:
     """Return the Go package identifier of a version's API package."""
-    name = re.sub(r"[^a-z0-9]", "", version.lower())
-    return f"{name}version" if name in KEYWORDS or name in PREDECLARED else name
+    name = version.lower().replace("-", "dash")
+    taken = KEYWORDS | PREDECLARED | TAKEN_PACKAGES | _TAKEN_DIRS
+    return f"{name}version" if name in taken else name
 
 
 def api_package(path: str) -> str:
@@ -139,7 +156,7 @@ def package_names(
         spellings.append(
             (plain, plain + _identifier(label), long, long + digest(f"{kind}.{group}"))
         )
-    taken = KEYWORDS | PREDECLARED | TAKEN_PACKAGES
+    taken = KEYWORDS | PREDECLARED | TAKEN_PACKAGES | _TAKEN_FILES
     keys = [f"{kind}.{group}" for kind, group in kinds]
     return _distinct(spellings, taken, keys, kept or {})
 

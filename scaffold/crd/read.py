@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scaffold.crd import build, document, rules
+from scaffold.crd import build, document, keywords, rules
 from scaffold.crd.document import Document
 from scaffold.crd.model import Kind
 from scaffold.errors import InputError, ScaffoldError, Several, raise_all
@@ -45,9 +46,9 @@ def read(
 ) -> tuple[Kind, ...]:
     """Return the kinds of all CRDs in files, folders and standard input.
 
-    A folder counts with its ``*.yaml``, ``*.yml`` and ``*.json`` files, sorted
-    by name; ``bytes`` are what was read from standard input. Objects of other
-    kinds beside a CRD are passed over. ``known_types`` says whether the types of
+    A folder counts with those of its ``*.yaml``, ``*.yml`` and ``*.json`` files
+    that hold a CRD, sorted by name; ``bytes`` are what was read from standard input.
+    Objects of other kinds beside a CRD are passed over. ``known_types`` says whether the types of
     Kubernetes are recognised in schemas, ``places`` what was decided about kinds
     before. Everything wrong is raised at once, each fault as :class:`InputError`
     with ``file:line``.
@@ -121,29 +122,79 @@ def cleaned(crd: dict[str, Any]) -> dict[str, Any]:
     rest = {
         key: value for key, value in crd.items() if key not in ("metadata", "status")
     }
-    return {**rest, "metadata": metadata}
+    spec = {key: value for key, value in crd["spec"].items() if value is not None}
+    versions = [
+        {
+            **{key: value for key, value in version.items() if value is not None},
+            "schema": {
+                "openAPIV3Schema": keywords.without_nulls(
+                    version["schema"]["openAPIV3Schema"]
+                )
+            },
+        }
+        for version in spec["versions"]
+    ]
+    return {**rest, "metadata": metadata, "spec": {**spec, "versions": versions}}
+
+
+def holds_crd(path: Path) -> bool:
+    """Report whether a file holds a CRD; one that is no YAML does not say so."""
+    try:
+        documents = _parse(path)
+    except ScaffoldError:
+        return b"CustomResourceDefinition" in path.read_bytes()
+    return any(
+        isinstance(one.data, dict) and one.data.get("kind") == rules.KIND
+        for one in _flat(documents)
+    )
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold CRDs, sorted by name.
+
+    Raises :class:`InputError` if there is none: it says what to run instead.
+    """
+    found = _files(folder) or []
+    if with_crds := [path for path in found if holds_crd(path)]:
+        return with_crds
+    raise InputError(
+        (
+            f"the folder holds no {rules.KIND}"
+            if found
+            else "the folder holds no *.yaml, *.yml or *.json file"
+        ),
+        where=str(folder),
+        fix=_instead(folder),
+    )
+
+
+def _instead(folder: Path) -> str:
+    """Return what to do about a folder without CRDs."""
+    named = shlex.quote(str(folder))
+    here = {path.name for path in folder.iterdir()}
+    if here & {"kustomization.yaml", "kustomization.yml", "Kustomization"}:
+        return f"kubectl kustomize {named} | ctxscaffold new DEST --crd -"
+    if "Chart.yaml" in here:
+        return f"helm template --include-crds {named} | ctxscaffold new DEST --crd -"
+    for below in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        if any(holds_crd(path) for path in _files(below) or []):
+            return f"there are some in {below}"
+    return "put the CustomResourceDefinitions there"
 
 
 def _crds(source: Path | bytes, errors: list[ScaffoldError]) -> list[Document]:
     """Return the CRDs of one source; raise if there is none."""
     if isinstance(source, bytes):
         return _only_crds(STDIN, document.parse(STDIN, source))
-    files = _files(source)
-    if files is not None:
-        documents: list[Document] = []
-        for path in files:
-            try:
-                documents += _parse(path)
-            except ScaffoldError as error:
-                errors.append(error)
-        if not files:
-            raise InputError(
-                "the folder holds no *.yaml, *.yml or *.json file",
-                where=str(source),
-                fix="put the CustomResourceDefinitions there",
-            )
-        return [] if errors and not documents else _only_crds(str(source), documents)
-    return _only_crds(str(source), _parse(source))
+    if _files(source) is None:
+        return _only_crds(str(source), _parse(source))
+    documents: list[Document] = []
+    for path in files(source):
+        try:
+            documents += _only_crds(str(path), _parse(path))
+        except ScaffoldError as error:
+            errors += error.errors if isinstance(error, Several) else (error,)
+    return documents
 
 
 def _files(source: Path) -> list[Path] | None:
@@ -168,11 +219,18 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     )
 
 
+def _other(path: Path) -> str:
+    """Return what to do about a path that is not there."""
+    if url := re.match(r"(https?):/+(.*)", str(path)):
+        return f"curl -fsSL {url[1]}://{url[2]} | ctxscaffold new DEST --crd -"
+    return "check the path"
+
+
 def _parse(path: Path) -> list[Document]:
     """Return the documents of a regular file within the size limit."""
     try:
         if not path.exists():
-            raise InputError("no such file", where=str(path), fix="check the path")
+            raise InputError("no such file", where=str(path), fix=_other(path))
         if not path.is_file():
             raise InputError(
                 "neither a file nor a folder", where=str(path), fix="give a YAML file"

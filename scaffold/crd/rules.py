@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from scaffold.crd import structural
@@ -83,6 +85,7 @@ def quoted(text: str) -> str:
 
 def check(crd: dict[str, Any], report: Findings) -> None:
     """Report everything the API server would reject about a CRD on create."""
+    _fields(crd, report)
     spec = crd.get("spec")
     metadata = crd.get("metadata")
     if not isinstance(metadata, dict):
@@ -151,6 +154,84 @@ def _text(parent: dict[str, Any], path: Path, report: Findings) -> str:
     return ""
 
 
+def _list(parent: dict[str, Any], key: str) -> Any:
+    """Return an optional list, which a caller checks, or an empty one."""
+    value = parent.get(key)
+    return [] if value is None else value
+
+
+# The fields there are, by the path to the object that has them; # is any index.
+_FIELDS = {
+    (): "apiVersion kind metadata spec status",
+    # The last are of v1beta1: some still have them, and the API server drops them.
+    ("spec",): (
+        "conversion group names preserveUnknownFields scope versions "
+        "additionalPrinterColumns subresources validation version"
+    ),
+    ("spec", "names"): "categories kind listKind plural shortNames singular",
+    ("spec", "conversion"): "strategy webhook",
+    ("spec", "conversion", "webhook"): "clientConfig conversionReviewVersions",
+    ("spec", "conversion", "webhook", "clientConfig"): "caBundle service url",
+    ("spec", "conversion", "webhook", "clientConfig", "service"): (
+        "name namespace path port"
+    ),
+    ("spec", "versions", "#"): (
+        "additionalPrinterColumns deprecated deprecationWarning name schema "
+        "selectableFields served storage subresources"
+    ),
+    ("spec", "versions", "#", "schema"): "openAPIV3Schema",
+    ("spec", "versions", "#", "subresources"): "scale status",
+    ("spec", "versions", "#", "subresources", "status"): "",
+    ("spec", "versions", "#", "subresources", "scale"): (
+        "labelSelectorPath specReplicasPath statusReplicasPath"
+    ),
+    ("spec", "versions", "#", "additionalPrinterColumns", "#"): (
+        "description format jsonPath name priority type"
+    ),
+    ("spec", "versions", "#", "selectableFields", "#"): "jsonPath",
+}
+
+
+def _fields(crd: dict[str, Any], report: Findings) -> None:
+    """Report fields outside of metadata, status and schemas that do not exist."""
+    for pattern, known in _FIELDS.items():
+        for path, node in _at(crd, pattern):
+            if not isinstance(node, dict):
+                continue
+            for key in node:
+                if key not in known.split():
+                    near = difflib.get_close_matches(str(key), known.split(), 1)
+                    report(
+                        (*path, key),
+                        "there is no such field",
+                        f"write {quoted(near[0])}" if near else "remove it",
+                    )
+
+
+def _at(node: Any, pattern: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
+    """Yield the nodes at a path, and where each is."""
+    if not pattern:
+        yield (), node
+        return
+    step, *rest = pattern
+    children: list[tuple[str | int, Any]] = []
+    if step == "#" and isinstance(node, list):
+        children += enumerate(node)
+    elif isinstance(node, dict) and step in node:
+        children.append((step, node[step]))
+    for key, child in children:
+        for path, found in _at(child, tuple(rest)):
+            yield (key, *path), found
+
+
+def _object(parent: dict[str, Any], path: Path, report: Findings) -> dict[str, Any]:
+    """Return an optional object; report what is none, and return an empty one."""
+    value = parent.get(str(path[-1]))
+    if value is not None and not isinstance(value, dict):
+        report(path, "must be an object", "write it as 'key: value' lines, or {}")
+    return value if isinstance(value, dict) else {}
+
+
 def _label(value: Any, path: Path, report: Findings) -> None:
     if not isinstance(value, str) or not _LABEL.fullmatch(value) or len(value) > 63:
         report(
@@ -176,7 +257,7 @@ def _names(names: dict[str, Any], report: Findings) -> None:
     if kind and names.get("listKind") == kind:
         report((*at, "listKind"), "kind and listKind are the same", f"write {kind}List")
     for key in ("shortNames", "categories"):
-        values = names.get(key) or []
+        values = _list(names, key)
         if not isinstance(values, list):
             report((*at, key), "must be a list", "write it as '- name' lines")
             continue
@@ -240,8 +321,8 @@ def _versions(versions: list[dict[str, Any]], report: Findings) -> None:
         _deprecation(version, at, report)
         schema = version.get("schema")
         root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
-        subresources = version.get("subresources")
-        subresources = subresources if isinstance(subresources, dict) else {}
+        subresources = _object(version, (*at, "subresources"), report)
+        _object(subresources, (*at, "subresources", "status"), report)
         if root is None:
             report(
                 (*at, "schema"),
@@ -256,13 +337,13 @@ def _versions(versions: list[dict[str, Any]], report: Findings) -> None:
         if subresources.get("scale") is not None:
             _scale(subresources["scale"], (*at, "subresources", "scale"), report)
         _columns(
-            version.get("additionalPrinterColumns") or [],
+            _list(version, "additionalPrinterColumns"),
             (*at, "additionalPrinterColumns"),
             report,
         )
         if isinstance(root, dict):
             _selectable(
-                version.get("selectableFields") or [],
+                _list(version, "selectableFields"),
                 root,
                 (*at, "selectableFields"),
                 report,
@@ -364,11 +445,8 @@ def _selectable(fields: Any, root: dict[str, Any], at: Path, report: Findings) -
         seen.add(path)
         node: Any = root
         for step in path.removeprefix(".").split("."):
-            node = (
-                (node.get("properties") or {}).get(step)
-                if isinstance(node, dict)
-                else None
-            )
+            node = node.get("properties") if isinstance(node, dict) else None
+            node = node.get(step) if isinstance(node, dict) else None
         if (
             not path.startswith(".")
             or path.startswith(".metadata")

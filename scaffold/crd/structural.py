@@ -22,6 +22,7 @@ _LEVEL_ROOT, _LEVEL_ITEM, _LEVEL_FIELD = "at the root", "for array items", "for 
 
 _UNSUPPORTED = (
     "$ref",
+    "$schema",
     "additionalItems",
     "definitions",
     "dependencies",
@@ -249,30 +250,47 @@ def _metadata(schema: Schema, path: Path, level: str, report: Report) -> None:
             )
 
 
-def _pattern(pattern: str, path: Path, report: Report) -> None:
-    """Report a pattern that is a regular expression in no dialect.
+# Of the dialects of others: (what, how it is found outside of classes and escapes).
+_NOT_RE2 = (
+    ("look-around", re.compile(r"\(\?(?:[=!]|<[=!])")),
+    ("an atomic group", re.compile(r"\(\?>")),
+    ("a conditional", re.compile(r"\(\?\(")),
+    ("a comment", re.compile(r"\(\?#")),
+    ("a reference to a group", re.compile(r"\(\?P=|\\[1-9]|\\[kg][{<']")),
+    ("a possessive quantifier", re.compile(r"[*+?}]\+")),
+    ("an escape", re.compile(r"\\[cGhHKNoRuXyZeiIjJlLmMOqTUVYEgk]")),
+)
+_ESCAPED = re.compile(r"\\Q.*?(?:\\E|$)|\\(?=[^A-Za-z0-9]).", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]", re.DOTALL)
+_REPEATED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_MOST_REPEATED = 1000  # in RE2
+_BROKEN = ("unterminated", "missing )", "unbalanced", "nothing to repeat")
 
-    Go's RE2 has no look-around and no back-references; what both dialects
-    refuse is surely wrong, what only one refuses is left to the API server.
-    """
-    if re.search(r"\(\?(?:[=!]|<[=!])", pattern):
-        report(
-            path,
-            "look-around, which Go's regular expressions do not have",
-            "rewrite the pattern",
-        )
-        return
+
+def _pattern(pattern: str, path: Path, report: Report) -> None:
+    """Report a pattern that is no regular expression of Go's, which is RE2's dialect."""
+    bare = _CLASS.sub("a", _ESCAPED.sub("a", pattern))
+    for what, found in _NOT_RE2:
+        if found.search(bare):
+            report(
+                path,
+                f"{what}, which Go's regular expressions do not have",
+                "rewrite the pattern",
+            )
+            return
+    for repeat in _REPEATED.finditer(bare):
+        if max(int(one) for one in repeat.groups() if one) > _MOST_REPEATED:
+            report(
+                path,
+                f"{repeat[0]} repeats more than {_MOST_REPEATED} times",
+                "use maxLength, or say it in a validation rule",
+            )
+            return
     try:
         re.compile(re.sub(r"\\[pP]\{\w+\}|\\[pP]\w|\[\[:\w+:\]|\\[zQEC]", "a", pattern))
     except (re.error, OverflowError, RecursionError) as error:
-        text = str(error)
-        if (
-            "unterminated" in text
-            or "missing )" in text
-            or "unbalanced" in text
-            or "nothing to repeat" in text
-        ):
-            report(path, f"not a regular expression: {text}", "mend the pattern")
+        if any(what in str(error) for what in _BROKEN):
+            report(path, f"not a regular expression: {error}", "mend the pattern")
 
 
 def _lists(schema: Schema, kind: str, path: Path, report: Report) -> None:
