@@ -57,13 +57,31 @@ func (s selector) takes(obj client.Object) bool {
 	if s.field == nil {
 		return true
 	}
-	known := map[string]string{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()}
 	for _, r := range s.field.Requirements() {
-		if value, ok := known[r.Field]; ok && (value == r.Value) == (r.Operator == selection.NotEquals) {
+		if value, ok := fieldOf(obj, r.Field); ok && (value == r.Value) == (r.Operator == selection.NotEquals) {
 			return false
 		}
 	}
 	return true
+}
+
+// fieldOf returns a field that every object is chosen by.
+func fieldOf(obj client.Object, field string) (_ string, ok bool) {
+	switch field {
+	case metav1.ObjectNameField:
+		return obj.GetName(), true
+	case "metadata.namespace":
+		return obj.GetNamespace(), true
+	}
+	return "", false
+}
+
+// tells reports whether an object's metadata tells all that it is chosen by.
+func (s selector) tells() bool {
+	return s.field == nil || !slices.ContainsFunc(s.field.Requirements(), func(r fields.Requirement) bool {
+		_, known := fieldOf(&metav1.PartialObjectMetadata{}, r.Field)
+		return !known
+	})
 }
 
 // scopeOf reads a cache's options as controller-runtime does.
@@ -131,6 +149,12 @@ func (s scope) partial(kind schema.GroupKind, namespace string) bool {
 	chosen, ok := s.chooses(kind, namespace)
 	_, alone := s.of(kind).namespaces[namespace]
 	return !ok || !chosen.all() || alone && namespace != ""
+}
+
+// holds reports whether an object is known to be in the selection that a cache holds.
+func (s scope) holds(kind schema.GroupKind, obj client.Object) bool {
+	chosen, ok := s.chooses(kind, obj.GetNamespace())
+	return ok && s.partial(kind, obj.GetNamespace()) && chosen.takes(obj) && chosen.tells()
 }
 
 // part is what one list can bring of a kind.
