@@ -153,7 +153,7 @@ func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last
 }
 
 // ask reads from the API server, whose word replaces the floor. What the cache would
-// not hold is not found.
+// not hold is not found, and what it would not keep of an object is not read.
 func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object) error {
 	known := obj.GetUID() // of what the cache shows, or has been read into obj before; if any, it is gone where none is found
 	gvk := obj.GetObjectKind().GroupVersionKind()
@@ -163,9 +163,11 @@ func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor,
 	switch {
 	case err == nil:
 		r.Keep.settle(v, key, f, floor{version: version(obj.GetResourceVersion()), held: r.Keep.scope.holds(v.GroupKind(), obj)})
-		if chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace); !chosen.takes(obj) {
+		chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace)
+		if !chosen.takes(obj) {
 			return apierrors.NewNotFound(schema.GroupResource{Group: v.Group, Resource: v.Kind}, key.Name)
 		}
+		return chosen.cut(obj)
 	case apierrors.IsNotFound(err):
 		r.Keep.settle(v, key, f, floor{dead: cmp.Or(known, f.deleted, f.dead), past: max(f.version, f.past)})
 	}

@@ -3,6 +3,7 @@ package freshness
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/kubernetes/scheme"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -33,15 +35,20 @@ type holding struct {
 	rest selector
 }
 
-// selector chooses among objects. Nil parts choose all.
+// selector chooses among objects, and says what is kept of them. Nil parts choose all,
+// and keep it as it is.
 type selector struct {
 	label labels.Selector
 	field fields.Selector
+	keeps toolscache.TransformFunc
 }
 
 // or is s where it says something, and else what other says.
 func (s selector) or(other selector) selector {
-	return selector{cmp.Or(s.label, other.label), cmp.Or(s.field, other.field)}
+	if s.keeps == nil {
+		s.keeps = other.keeps
+	}
+	return selector{cmp.Or(s.label, other.label), cmp.Or(s.field, other.field), s.keeps}
 }
 
 // all reports whether nothing is left out.
@@ -65,6 +72,21 @@ func (s selector) takes(obj client.Object) bool {
 	return true
 }
 
+// cut makes of an object what is kept of it.
+func (s selector) cut(obj client.Object) error {
+	if s.keeps == nil {
+		return nil
+	}
+	kept, err := s.keeps(obj)
+	if err != nil {
+		return err
+	}
+	if is := reflect.ValueOf(kept); kept != any(obj) && is.Type() == reflect.TypeOf(obj) {
+		reflect.ValueOf(obj).Elem().Set(is.Elem())
+	}
+	return nil
+}
+
 // fieldOf returns a field that every object is chosen by.
 func fieldOf(obj client.Object, field string) (_ string, ok bool) {
 	switch field {
@@ -86,22 +108,22 @@ func (s selector) tells() bool {
 
 // scopeOf reads a cache's options as controller-runtime does.
 func scopeOf(o cache.Options, mapper meta.RESTMapper) scope {
-	base := selector{o.DefaultLabelSelector, o.DefaultFieldSelector}
+	base := selector{o.DefaultLabelSelector, o.DefaultFieldSelector, o.DefaultTransform}
 	s := scope{mapper: mapper, others: holdingOf(o.DefaultNamespaces, base), kinds: map[schema.GroupKind]holding{}}
 	for obj, by := range o.ByObject {
 		gvk, err := apiutil.GVKForObject(obj, cmp.Or(o.Scheme, scheme.Scheme))
 		if err != nil {
 			continue // which the cache itself refuses
 		}
-		own, configs := selector{by.Label, by.Field}, by.Namespaces
+		own, configs := selector{by.Label, by.Field, by.Transform}, by.Namespaces
 		if configs == nil {
 			configs = o.DefaultNamespaces
 		}
 		configs = maps.Clone(configs)
 		for namespace, config := range configs {
 			named := o.DefaultNamespaces[namespace]
-			chosen := selector{config.LabelSelector, config.FieldSelector}.or(own).or(selector{named.LabelSelector, named.FieldSelector})
-			configs[namespace] = cache.Config{LabelSelector: chosen.label, FieldSelector: chosen.field}
+			chosen := selectorOf(config).or(own).or(selectorOf(named))
+			configs[namespace] = cache.Config{LabelSelector: chosen.label, FieldSelector: chosen.field, Transform: chosen.keeps}
 		}
 		h := holdingOf(configs, base)
 		h.rest = own.or(base)
@@ -110,13 +132,17 @@ func scopeOf(o cache.Options, mapper meta.RESTMapper) scope {
 	return s
 }
 
+func selectorOf(c cache.Config) selector {
+	return selector{c.LabelSelector, c.FieldSelector, c.Transform}
+}
+
 func holdingOf(namespaces map[string]cache.Config, base selector) holding {
 	h := holding{rest: base}
 	for namespace, config := range namespaces {
 		if h.namespaces == nil {
 			h.namespaces = map[string]selector{}
 		}
-		h.namespaces[namespace] = selector{config.LabelSelector, config.FieldSelector}.or(base)
+		h.namespaces[namespace] = selectorOf(config).or(base)
 	}
 	return h
 }
