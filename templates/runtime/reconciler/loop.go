@@ -9,6 +9,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -300,15 +302,28 @@ type witness[T client.Object] struct {
 
 // Wrote implements freshness.Witness.
 func (w *witness[T]) Wrote(written client.Object) {
-	obj, ok := written.(T)
-	if !ok {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	obj, ok := written.(T)
+	if !ok {
+		if obj, ok = w.applied(written); !ok {
+			return
+		}
+	}
 	if obj.GetUID() == w.stored.GetUID() && number(obj.GetResourceVersion()) > number(w.stored.GetResourceVersion()) {
 		w.stored = w.loop.snapshots.take(obj)
 	}
+}
+
+// applied returns the state of the object that an apply of it was answered with.
+func (w *witness[T]) applied(answer client.Object) (obj T, ok bool) {
+	u, ok := answer.(*unstructured.Unstructured)
+	if !ok || u.GetUID() != w.stored.GetUID() {
+		return obj, false
+	}
+	obj = w.loop.kind.New()
+	gvk, err := w.loop.client.GroupVersionKindFor(obj)
+	return obj, err == nil && gvk == u.GroupVersionKind() && runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj) == nil
 }
 
 func (w *witness[T]) last() T {

@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -318,18 +321,43 @@ type noting struct {
 
 func (n noting) GetClient() client.Client { return n.client }
 
+// applying has server-side apply, of which a merge will do here.
+type applying struct{ *runtimetest.Server }
+
+func (a applying) Apply(ctx context.Context, obj runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+	text, err := json.Marshal(obj)
+	if err != nil {
+		return err
+	}
+	w := a.Widget()
+	if err := a.Patch(ctx, w, client.RawPatch(types.MergePatchType, text)); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(a.JSON()), obj)
+}
+
 // The user's code writes the object itself, by the pointer it was given or by another.
 func TestAPassThatWritesItsObjectNeedsNoLiveRead(t *testing.T) {
-	for _, name := range []string{"given", "copy"} {
+	for _, name := range []string{"given", "copy", "applied"} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, `{"status":{"parts":[{"name":"a","novel":"kept"}],"place":{}}}`)
-			n := noting{p, freshness.Of(p.Server, p.Server)}
+			n := noting{p, freshness.Of(applying{p.Server}, p.Server)}
 			_, f := build(t, n, user(func(ctx context.Context, w *widget) error {
 				of := w
 				if name == "copy" {
 					of = w.DeepCopy()
 				}
-				if err := n.client.Patch(ctx, of, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))); err != nil {
+				if name == "applied" {
+					text := fmt.Appendf(nil, `{"apiVersion":"%s","kind":"Widget","metadata":{"name":"%s","namespace":"%s","labels":{"a":"b"}}}`,
+						runtimetest.GroupVersion, of.Name, of.Namespace)
+					u := &unstructured.Unstructured{}
+					if err := u.UnmarshalJSON(text); err != nil {
+						return err
+					}
+					if err := n.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u)); err != nil {
+						return err
+					}
+				} else if err := n.client.Patch(ctx, of, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))); err != nil {
 					return err
 				}
 				w.Status.Phase = "Working"
