@@ -32,10 +32,10 @@ func TestMergingListsAsTheCRDSays(t *testing.T) {
 		"atomic scalars": {`{}`, `{"whole":["a"]}`, `{"whole":["b"]}`, `{"whole":["a"]}`},
 		"conditions are never atomic": {`{}`, `{"whole":[{"type":"A","status":"True"}]}`, `{"whole":[{"type":"B","status":"True"}]}`,
 			`{"whole":[{"type":"B","status":"True"},{"type":"A","status":"True"}]}`},
-		"in a map": {`{"places":{"p":[{"at":1},{"at":2}]}}`, `{"places":{"p":[{"at":1,"x":1},{"at":2}]}}`, `{"places":{"p":[{"at":2},{"at":1}]}}`,
-			`{"places":{"p":[{"at":2},{"at":1,"x":1}]}}`},
+		"in a map": {`{"places":{"p":[{"at":1},{"at":2}]}}`, `{"places":{"p":[{"at":1,"x":1},{"at":2}]}}`, `{"places":{"p":[{"at":2},{"at":1,"y":2}]}}`,
+			`{"places":{"p":[{"at":2},{"at":1,"x":1,"y":2}]}}`},
 		"in elements": {`{"nodes":[{"name":"n","disks":[{"at":1}]}]}`, `{"nodes":[{"name":"n","disks":[{"at":1,"x":1}]}]}`,
-			`{"nodes":[{"name":"n","disks":[{"at":1},{"at":2}]}]}`, `{"nodes":[{"name":"n","disks":[{"at":1,"x":1},{"at":2}]}]}`},
+			`{"nodes":[{"name":"n","disks":[{"at":1,"y":2},{"at":2}]}]}`, `{"nodes":[{"name":"n","disks":[{"at":1,"x":1,"y":2},{"at":2}]}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			theirs := value(t, test.theirs)
