@@ -65,15 +65,17 @@ type identity struct {
 }
 
 // identity is the one of elements of these lists, which are states of one list: by its
-// keys, or as conditions are told apart. Where the CRD says nothing an element is the
-// one that is equal, those that are equal among themselves in their order, or has the
-// same name, which no other has in any of the states.
+// keys, or as conditions are told apart. A newer CRD may have more keys than the Go
+// types know, so that these are not enough: then, as where the CRD says nothing, an
+// element is the one that is equal, and those that are equal among themselves are taken
+// in their order. Where it says nothing an element is also the one of the same name,
+// which no other has in any of the states.
 func (l List) identity(lists ...[]any) identity {
 	if len(l.Keys) == 0 && areConditions(lists...) {
 		l.Keys = conditionKeys
 	}
 	if len(l.Keys) > 0 {
-		return identity{ids: []func(any) string{l.key}}
+		return identity{ids: []func(any) string{unique(l.key, lists...), text}}
 	}
 	return identity{ids: []func(any) string{text, unique(name, lists...)}, inPlace: true}
 }

@@ -78,6 +78,12 @@ func TestUnknownFieldsAreNotCompared(t *testing.T) {
 	if diff := cmp.Diff(want, root(nil, nil).merge(base, ours, known, theirs)); diff != "" {
 		t.Errorf("merged (-want +got):\n%s", diff)
 	}
+	// A key that they do not know either.
+	base, ours = value(t, `{"slots":[{"id":1,"x":1},{"id":1,"x":2}]}`), value(t, `{"slots":[{"id":1,"x":2}]}`)
+	theirs, want = value(t, `{"slots":[{"id":1,"x":1,"new":"a"},{"id":1,"x":2,"new":"b"}]}`), value(t, `{"slots":[{"id":1,"x":2,"new":"b"}]}`)
+	if diff := cmp.Diff(want, root(said, nil).merge(base, ours, base, theirs)); diff != "" {
+		t.Errorf("merged (-want +got):\n%s", diff)
+	}
 }
 
 // element is one of a list in TestAnyEditOfLists.
