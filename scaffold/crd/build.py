@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scaffold.crd import conditions, conversion, names, package, residual
+from scaffold.crd import conditions, conversion, merging, names, package, residual
 from scaffold.crd.document import Document
 from scaffold.crd.model import (
     Code,
@@ -298,6 +298,7 @@ def _version(
         observed_generation=types.get("status.observedGeneration", ""),
         status_struct=types.get("status", "").removeprefix("*"),
         status_pointer=types.get("status", "").startswith("*"),
+        lists=merging.lists(properties.get("status") or {}),
         code=code,
         spoke=spoke,
         is_hub=is_hub,

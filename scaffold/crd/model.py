@@ -122,6 +122,7 @@ class Version:
     A kind of several versions has a hub, as a rule its storage version, and spokes.
     ``status_struct`` is the struct of the status, '' if that is none, and
     ``status_pointer`` says that the field is nil when the object has no status.
+    ``lists`` are the entries of what the CRD says of the lists in the status.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Version:
     observed_generation: str
     status_struct: str
     status_pointer: bool
+    lists: str
     code: Code = field(repr=False, compare=False)
     spoke: Spoke | None = field(repr=False, compare=False)
     is_hub: bool

@@ -57,6 +57,7 @@ def go(kind: Kind) -> list[object]:
             version.code.similar,
             version.conditions,
             version.own_conditions,
+            version.lists,
             version.spoke and version.spoke.functions,
         )
         for version in kind.versions

@@ -38,10 +38,15 @@ func Of(c client.Client, live client.Reader) *Client {
 
 // Get implements client.Reader.
 func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-	if c.reader == nil {
-		return c.Client.Get(ctx, key, obj, opts...)
+	from := c.reader
+	if from == nil {
+		from = c.Client
 	}
-	return c.reader.Get(ctx, key, obj, opts...)
+	err := from.Get(ctx, key, obj, opts...)
+	if err == nil {
+		tell(ctx, obj)
+	}
+	return err
 }
 
 // List implements client.Reader.
@@ -264,17 +269,18 @@ func outdated(err error, kind schema.GroupKind, obj client.Object) bool {
 	return of.Name == obj.GetName() && of.Group == kind.Group && (of.Kind != "resourcequotas" || kind.Kind == "ResourceQuota")
 }
 
-// Witness is told of what is written.
+// Witness is told of what is read and written.
 type Witness interface {
-	// Wrote is told of an object that was written, as the API server answered: of what
-	// was applied, as an *unstructured.Unstructured. It must not change or keep it.
-	Wrote(obj client.Object)
+	// Saw is told of an object that was read, one by one, or written, as the API server
+	// answered: of what was applied, as an *unstructured.Unstructured. It must not change
+	// or keep it.
+	Saw(obj client.Object)
 }
 
 type witnessKey struct{}
 
-// Witnessed is a context under which Witness is told of every object that is written
-// by a [Client], for a context that is a struct of its own to embed.
+// Witnessed is a context under which Witness is told of every object that a [Client]
+// gets or writes, for a context that is a struct of its own to embed.
 type Witnessed struct {
 	context.Context
 	Witness Witness
@@ -290,7 +296,7 @@ func (w *Witnessed) Value(key any) any {
 
 func tell(ctx context.Context, obj client.Object) {
 	if w, ok := ctx.Value(witnessKey{}).(Witness); ok {
-		w.Wrote(obj)
+		w.Saw(obj)
 	}
 }
 
@@ -302,6 +308,6 @@ func tellApplied(ctx context.Context, obj runtime.ApplyConfiguration) {
 	text, err := json.Marshal(obj)
 	answer := &unstructured.Unstructured{}
 	if err == nil && answer.UnmarshalJSON(text) == nil {
-		w.Wrote(answer)
+		w.Saw(answer)
 	}
 }

@@ -489,9 +489,9 @@ func TestOldFloorsAreDropped(t *testing.T) {
 // seen is a Witness.
 type seen []string
 
-func (s *seen) Wrote(obj client.Object) { *s = append(*s, obj.GetResourceVersion()) }
+func (s *seen) Saw(obj client.Object) { *s = append(*s, obj.GetResourceVersion()) }
 
-func TestAWitnessIsToldOfWrites(t *testing.T) {
+func TestAWitnessIsToldOfReadsAndWrites(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, _ *Reader) {
 		var s seen
 		ctx := &Witnessed{Context: t.Context(), Witness: &s}
@@ -500,7 +500,11 @@ func TestAWitnessIsToldOfWrites(t *testing.T) {
 		}
 		w.answer = apierrors.NewConflict(resource, "w", errors.New("modified"))
 		_ = c.Update(ctx, w.stored[key].DeepCopy())
-		if len(s) != 1 || s[0] != "2" {
+		if err := c.Get(ctx, key, &widget{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Get(ctx, types.NamespacedName{Name: "none"}, &widget{})
+		if len(s) != 2 || s[0] != "2" || s[1] != "1" { // as the cache has it
 			t.Errorf("told of %v", s)
 		}
 	})

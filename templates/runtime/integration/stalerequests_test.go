@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/lag"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/manager"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/reconciler"

@@ -85,7 +85,7 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if kind.Status != nil {
 		l.status = &status.Writer[T]{
 			Client: l.client, Live: l.live, Status: kind.Status, Subresource: kind.StatusSubresource,
-			Owned: l.owned, FieldManager: kind.FieldManager,
+			Owned: l.owned, Lists: kind.Lists, FieldManager: kind.FieldManager,
 		}
 	}
 	rt.OnStop(l.flights.end)
@@ -266,8 +266,8 @@ func (l *Loop[T]) newBarrier() (*freshness.Barrier, error) {
 }
 
 // call runs the user's code and turns a panic into an error. It returns, beside the
-// error, the last state of the object that the API server has told of: before, or what
-// it answered to a write of that code's.
+// error, the state of the object that obj goes on from, or the last one that the code
+// was told of: before, or what it read or wrote itself.
 func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, before, obj T) (stored T, err error) {
 	ctx, w := l.witnessed(ctx, before)
 	defer func() {
@@ -277,7 +277,7 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, be
 			}
 			err = &PanicError{Value: value}
 		}
-		stored = w.last()
+		stored = w.state(obj.GetResourceVersion())
 	}()
 	if l.kind.Status != nil {
 		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
@@ -287,38 +287,40 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, be
 
 // witnessed returns a context whose witness knows the object as before.
 func (l *Loop[T]) witnessed(ctx context.Context, before T) (context.Context, *witness[T]) {
-	w := &witness[T]{loop: l, stored: before}
+	w := &witness[T]{loop: l, first: before}
 	w.Witnessed = freshness.Witnessed{Context: ctx, Witness: w}
 	return w, w
 }
 
-// witness is the context of the user's code, and is told of what that writes.
+// witness is the context of the user's code, and is told of what that reads and writes.
 type witness[T client.Object] struct {
 	freshness.Witnessed
-	loop   *Loop[T]
-	mu     sync.Mutex // the code may write in several goroutines
-	stored T
+	loop  *Loop[T]
+	first T          // state of the object
+	mu    sync.Mutex // the code may do so in several goroutines
+	later []T        // the newest last
 }
 
-// Wrote implements freshness.Witness.
-func (w *witness[T]) Wrote(written client.Object) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	obj, ok := written.(T)
+// Saw implements freshness.Witness.
+func (w *witness[T]) Saw(seen client.Object) {
+	obj, ok := seen.(T)
 	if !ok {
-		if obj, ok = w.applied(written); !ok {
+		if obj, ok = w.applied(seen); !ok {
 			return
 		}
 	}
-	if obj.GetUID() == w.stored.GetUID() && number(obj.GetResourceVersion()) > number(w.stored.GetResourceVersion()) {
-		w.stored = w.loop.snapshots.take(obj)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := w.last()
+	if obj.GetUID() == last.GetUID() && number(obj.GetResourceVersion()) > number(last.GetResourceVersion()) {
+		w.later = append(w.later, w.loop.snapshots.take(obj))
 	}
 }
 
 // applied returns the state of the object that an apply of it was answered with.
 func (w *witness[T]) applied(answer client.Object) (obj T, ok bool) {
 	u, ok := answer.(*unstructured.Unstructured)
-	if !ok || u.GetUID() != w.stored.GetUID() {
+	if !ok || u.GetUID() != w.first.GetUID() {
 		return obj, false
 	}
 	obj = w.loop.kind.New()
@@ -326,10 +328,24 @@ func (w *witness[T]) applied(answer client.Object) (obj T, ok bool) {
 	return obj, err == nil && gvk == u.GroupVersionKind() && runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj) == nil
 }
 
-func (w *witness[T]) last() T {
+// state returns the state of a version if the code was told of it after the first one,
+// and else the last one.
+func (w *witness[T]) state(version string) T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.stored
+	for _, state := range w.later {
+		if state.GetResourceVersion() == version {
+			return state
+		}
+	}
+	return w.last()
+}
+
+func (w *witness[T]) last() T {
+	if n := len(w.later); n > 0 {
+		return w.later[n-1]
+	}
+	return w.first
 }
 
 // conclude writes what the pass came to, in the budget's reserve.

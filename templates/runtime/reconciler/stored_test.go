@@ -381,6 +381,45 @@ func TestAPassThatWritesItsObjectNeedsNoLiveRead(t *testing.T) {
 	}
 }
 
+// What others removed after a pass had read its object again is not what it says.
+func TestAPassThatReadsItsObjectAgainBringsNothingBack(t *testing.T) {
+	for name, readsOn := range map[string]bool{"again": false, "and once more by another pointer": true} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, `{"status":{"place":{}}}`)
+			n := noting{p, freshness.Of(p.Server, p.Server)}
+			parts := func(names ...any) {
+				p.Edit(func(stored map[string]any) map[string]any {
+					list := []any{}
+					for _, name := range names {
+						list = append(list, map[string]any{"name": name})
+					}
+					stored["status"].(map[string]any)["parts"] = list
+					return stored
+				})
+			}
+			_, f := build(t, n, user(func(ctx context.Context, w *widget) error {
+				parts("a", "b")
+				if err := n.client.Get(ctx, request.NamespacedName, w); err != nil {
+					return err
+				}
+				w.Status.Phase = "Working"
+				parts("b")
+				if readsOn {
+					return n.client.Get(ctx, request.NamespacedName, &widget{})
+				}
+				return nil
+			}))
+			if _, err := f.Reconcile(t.Context(), request); err != nil {
+				t.Fatal(err)
+			}
+			w := p.Widget()
+			if len(w.Status.Parts) != 1 || w.Status.Parts[0].Name != "b" || w.Status.Phase != "Working" {
+				t.Errorf("stored %s", p.JSON())
+			}
+		})
+	}
+}
+
 // Two controllers of one kind, each with a condition of its own.
 func TestASecondControllerHasAConditionOfItsOwn(t *testing.T) {
 	p := start(t, `{"status":{"observedGeneration":1,"place":{},`+wasReady+`}}`)
