@@ -80,10 +80,8 @@ const (
 	stuck                 // nothing, and that is a failure
 )
 
-// courses yields the conditions that tell of the course, with the one they are true in.
-func courses(yield func(conditionType string, when course) bool) {
-	_ = yield(ConditionReconciling, moving) && yield(ConditionStalled, stuck)
-}
+// courses are those that the owned conditions after the first one tell of, in their order.
+var courses = [...]course{stuck, moving}
 
 // patientConflicts is how many passes of an object in a row may end in a conflict
 // before that is a failure: one is gone on the next pass, as that reads what is stored.
@@ -92,7 +90,7 @@ const patientConflicts = 5
 // judge turns the end of the user's code, under ctx, into a verdict. The
 // fallback is the reason for failures that bring none of their own.
 func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
-	v := judge(ctx, err, fallback, obj)
+	v := l.judgeAlone(ctx, err, fallback, obj)
 	if v.conflict && l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts {
 		v = failed(err, ReasonConflict)
 		v.conflict = true
@@ -100,8 +98,8 @@ func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) 
 	return v
 }
 
-// judge is the verdict without a memory: a conflict about obj is routine.
-func judge(ctx context.Context, err error, fallback string, obj client.Object) verdict {
+// judgeAlone is the verdict without a memory: a conflict about obj is routine.
+func (l *Loop[T]) judgeAlone(ctx context.Context, err error, fallback string, obj client.Object) verdict {
 	if _, ok := errors.AsType[*PanicError](err); ok {
 		return failed(err, ReasonPanicked)
 	}
@@ -122,7 +120,7 @@ func judge(ctx context.Context, err error, fallback string, obj client.Object) v
 		v.course = stuck
 		return v
 	}
-	if _, given := requeue.Reason(err); !given && outdated(err, obj) {
+	if _, given := requeue.Reason(err); !given && l.outdated(err, obj) {
 		// Somebody else wrote at the same time: gone on the next try.
 		return verdict{conflict: true, err: err}
 	}
@@ -131,7 +129,7 @@ func judge(ctx context.Context, err error, fallback string, obj client.Object) v
 
 // outdated reports whether err is that obj was written by somebody else meanwhile,
 // and nothing beside it.
-func outdated(err error, obj client.Object) bool {
+func (l *Loop[T]) outdated(err error, obj client.Object) bool {
 	for err != nil {
 		status, ok := err.(*apierrors.StatusError)
 		if !ok {
@@ -140,9 +138,20 @@ func outdated(err error, obj client.Object) bool {
 		}
 		details := status.ErrStatus.Details
 		return apierrors.IsConflict(status) && !apierrors.HasStatusCause(status, metav1.CauseTypeFieldManagerConflict) &&
-			details != nil && details.Name == obj.GetName()
+			details != nil && details.Name == obj.GetName() && l.concerned(details)
 	}
 	return false
+}
+
+// concerned reports whether an error is about an object of the kind: what a controller
+// makes for an object often has its name.
+func (l *Loop[T]) concerned(details *metav1.StatusDetails) bool {
+	gvk, err := l.client.GroupVersionKindFor(l.kind.New())
+	if err != nil {
+		return false
+	}
+	mapping, err := l.client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+	return err == nil && details.Group == gvk.Group && details.Kind == mapping.Resource.Resource
 }
 
 func failed(err error, reason string) verdict {
@@ -195,12 +204,13 @@ func (l *Loop[T]) conditions(obj T) Conditions {
 }
 
 // ownedConditions are the types of the conditions that a controller keeps. Those of
-// the whole object are kept by the controller that keeps Ready.
+// the whole object are kept by the controller that keeps Ready; another one notes in one
+// of its own that it has stalled.
 func ownedConditions(conditionType string) []string {
 	if conditionType == ConditionReady {
-		return []string{ConditionReady, ConditionReconciling, ConditionStalled}
+		return []string{ConditionReady, ConditionStalled, ConditionReconciling}
 	}
-	return []string{conditionType}
+	return []string{conditionType, conditionType + ConditionStalled}
 }
 
 // apply puts the verdict into the object's status. Without the status
@@ -219,11 +229,11 @@ func (l *Loop[T]) apply(v verdict, obj T, generation int64) {
 	if v.ready != "" && (v.ready != metav1.ConditionUnknown || l.unobserved(conditions, generation)) {
 		conditions.Set(l.condition(l.kind.ConditionType, v.ready, v, generation))
 	}
-	if v.course == unsaid || len(l.owned) == 1 {
+	if v.course == unsaid {
 		return
 	}
-	for name, course := range courses {
-		if v.course == course {
+	for i, name := range l.owned[1:] {
+		if v.course == courses[i] {
 			conditions.Set(l.condition(name, metav1.ConditionTrue, v, generation))
 		} else {
 			conditions.Remove(name)
@@ -248,7 +258,7 @@ func (l *Loop[T]) announce(v verdict, before T, action string) {
 	}
 	if conditions := l.conditions(before); conditions != nil {
 		said, ok := conditions.Find(l.kind.ConditionType)
-		if v.ready == metav1.ConditionUnknown && len(l.owned) > 1 {
+		if v.ready == metav1.ConditionUnknown && l.kind.ConditionType == ConditionReady {
 			said, ok = conditions.Find(ConditionReconciling)
 			said.Status = metav1.ConditionUnknown
 		}

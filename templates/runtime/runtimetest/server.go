@@ -15,6 +15,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -120,6 +121,13 @@ func (s *Server) Gets() int {
 // GroupVersionKindFor implements client.Client.
 func (s *Server) GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKind, error) {
 	return apiutil.GVKForObject(obj, Scheme())
+}
+
+// RESTMapper implements client.Client.
+func (s *Server) RESTMapper() apimeta.RESTMapper {
+	mapper := apimeta.NewDefaultRESTMapper(nil)
+	mapper.Add(GroupVersion.WithKind("Widget"), apimeta.RESTScopeNamespace)
+	return mapper
 }
 
 // Get implements client.Reader. Like a read from a cache it does not look at
