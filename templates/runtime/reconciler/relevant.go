@@ -16,7 +16,9 @@ import (
 // that runs: no pass is superseded that is not followed by another.
 func (l *Loop[T]) relevance() predicate.Funcs {
 	return predicate.Funcs{
-		CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList || !l.Rests(e.Object) },
+		CreateFunc: func(e event.CreateEvent) bool {
+			return !e.IsInInitialList || l.observer != nil || !l.Rests(e.Object) // an observer knows of no object yet
+		},
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			was, is := e.ObjectOld, e.ObjectNew
 			switch {

@@ -132,6 +132,18 @@ func TestAStalledObjectRestsUntilItChanges(t *testing.T) {
 	}
 }
 
+func TestAnObserverIsShownStalledObjectsAtAStart(t *testing.T) {
+	l := relevantLoop()
+	l.observer = looking{}
+	if !l.relevance().Create(event.CreateEvent{Object: stalledWidget(), IsInInitialList: true}) {
+		t.Error("not shown")
+	}
+}
+
+type looking struct{}
+
+func (looking) ObserveKind(context.Context, *runtimetest.Widget) error { return nil }
+
 // Who waits for the object to change says so by the state that it shall have.
 func TestAnObjectThatIsNotAsItWasLeftDoesNotRest(t *testing.T) {
 	for name, change := range map[string]func(*runtimetest.Widget){
