@@ -202,7 +202,7 @@ func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 		return l.unread(ctx, req, err)
 	}
 	_, err = l.call(ctx, l.observer.ObserveKind, obj, obj)
-	v := l.judgeAlone(ctx, err, ReasonReconcileFailed, obj)
+	v := judge(ctx, err, ReasonReconcileFailed, obj)
 	return v.err
 }
 
@@ -234,7 +234,7 @@ func (l *Loop[T]) unread(ctx context.Context, req reconcile.Request, err error) 
 	}
 	obj := l.kind.New()
 	obj.SetName(req.Name)
-	v := l.judgeAlone(ctx, err, ReasonReconcileFailed, obj)
+	v := judge(ctx, err, ReasonReconcileFailed, obj)
 	return v.err
 }
 

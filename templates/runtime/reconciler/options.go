@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
@@ -34,6 +36,17 @@ func (l *Loop[T]) predicates() []predicate.Predicate {
 		return p.Predicates()
 	}
 	return nil
+}
+
+// filters are what the events of the kind's own objects have to pass, where the user
+// wants some.
+func (l *Loop[T]) filters(wanted []predicate.Predicate) []predicate.Predicate {
+	// First, as the user's may keep a deletion from those that follow.
+	forgetting := predicate.Funcs{DeleteFunc: func(e event.DeleteEvent) bool {
+		l.memories.forget(client.ObjectKeyFromObject(e.Object)) // whether there is a pass or, as an observer, none
+		return true
+	}}
+	return append(append([]predicate.Predicate{forgetting}, wanted...), l.relevance())
 }
 
 // options returns the controller's options, where the manager's own are these, and

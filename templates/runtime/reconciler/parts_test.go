@@ -22,7 +22,7 @@ func BenchmarkParts(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	obj := widgetAt("a", 1)
-	key, v := types.NamespacedName{Name: "a"}, l.judgeAlone(ctx, nil, "", obj)
+	key, v := types.NamespacedName{Name: "a"}, judge(ctx, nil, "", obj)
 	l.apply(v, obj, 1)
 	before := l.snapshots.take(obj)
 	parts := []struct {

@@ -90,16 +90,20 @@ const patientConflicts = 5
 // judge turns the end of the user's code, under ctx, into a verdict. The
 // fallback is the reason for failures that bring none of their own.
 func (l *Loop[T]) judge(ctx context.Context, err error, fallback string, obj T) verdict {
-	v := l.judgeAlone(ctx, err, fallback, obj)
-	if v.conflict && l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts {
+	v := judge(ctx, err, fallback, obj)
+	switch {
+	case !v.conflict:
+	case !l.concerned(err):
+		v = failed(err, fallback) // about another object of the same name
+	case l.memories.conflict(client.ObjectKeyFromObject(obj)) > patientConflicts:
 		v = failed(err, ReasonConflict)
 		v.conflict = true
 	}
 	return v
 }
 
-// judgeAlone is the verdict without a memory: a conflict about obj is routine.
-func (l *Loop[T]) judgeAlone(ctx context.Context, err error, fallback string, obj client.Object) verdict {
+// judge is the verdict without a memory: a conflict about obj is routine.
+func judge(ctx context.Context, err error, fallback string, obj client.Object) verdict {
 	if _, ok := errors.AsType[*PanicError](err); ok {
 		return failed(err, ReasonPanicked)
 	}
@@ -120,7 +124,7 @@ func (l *Loop[T]) judgeAlone(ctx context.Context, err error, fallback string, ob
 		v.course = stuck
 		return v
 	}
-	if _, given := requeue.Reason(err); !given && l.outdated(err, obj) {
+	if _, given := requeue.Reason(err); !given && outdated(err, obj) {
 		// Somebody else wrote at the same time: gone on the next try.
 		return verdict{conflict: true, err: err}
 	}
@@ -129,7 +133,7 @@ func (l *Loop[T]) judgeAlone(ctx context.Context, err error, fallback string, ob
 
 // outdated reports whether err is that obj was written by somebody else meanwhile,
 // and nothing beside it.
-func (l *Loop[T]) outdated(err error, obj client.Object) bool {
+func outdated(err error, obj client.Object) bool {
 	for err != nil {
 		status, ok := err.(*apierrors.StatusError)
 		if !ok {
@@ -138,20 +142,28 @@ func (l *Loop[T]) outdated(err error, obj client.Object) bool {
 		}
 		details := status.ErrStatus.Details
 		return apierrors.IsConflict(status) && !apierrors.HasStatusCause(status, metav1.CauseTypeFieldManagerConflict) &&
-			details != nil && details.Name == obj.GetName() && l.concerned(details)
+			details != nil && details.Name == obj.GetName()
 	}
 	return false
 }
 
-// concerned reports whether an error is about an object of the kind: what a controller
-// makes for an object often has its name.
-func (l *Loop[T]) concerned(details *metav1.StatusDetails) bool {
+// concerned reports whether a conflict is about objects of this kind, as far as that can
+// be told.
+func (l *Loop[T]) concerned(conflict error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](conflict)
+	if !ok || status.ErrStatus.Details == nil {
+		return false
+	}
 	gvk, err := l.client.GroupVersionKindFor(l.kind.New())
 	if err != nil {
+		return true
+	}
+	of := status.ErrStatus.Details // whose Kind is the resource's name
+	if of.Group != gvk.Group {
 		return false
 	}
 	mapping, err := l.client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
-	return err == nil && details.Group == gvk.Group && details.Kind == mapping.Resource.Resource
+	return err != nil || of.Kind == mapping.Resource.Resource
 }
 
 func failed(err error, reason string) verdict {

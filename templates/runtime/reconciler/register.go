@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -28,7 +27,7 @@ func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.
 	}
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(append(slices.Clip(l.predicates()), l.relevance())...)).
+		For(l.kind.New(), builder.WithPredicates(l.filters(l.predicates())...)).
 		WithOptions(options)
 	for _, s := range sources {
 		b.WatchesRawSource(s)

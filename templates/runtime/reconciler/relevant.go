@@ -31,7 +31,6 @@ func (l *Loop[T]) relevance() predicate.Funcs {
 			return relabelled(was, is) || l.undone(was, is)
 		},
 		DeleteFunc: func(e event.DeleteEvent) bool {
-			l.memories.forget(client.ObjectKeyFromObject(e.Object)) // whether there is a pass or, as an observer, none
 			l.flights.deleted(e.Object)
 			return true
 		},

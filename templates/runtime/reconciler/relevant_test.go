@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/cause"
 	"github.com/ctxscaffold/ctxscaffold/templates/runtime/runtimetest"
@@ -256,7 +257,9 @@ func TestWhatIsGoneIsForgotten(t *testing.T) {
 	l := relevantLoop()
 	w := widgetAt("a", 1)
 	l.memories.ended(client.ObjectKeyFromObject(w), 0, false)
-	if !l.relevance().Delete(event.DeleteEvent{Object: w}) || len(l.memories.objects) != 0 {
+	unwanted := predicate.Funcs{DeleteFunc: func(event.DeleteEvent) bool { return false }}
+	wanted := predicate.And(l.filters([]predicate.Predicate{unwanted})...)
+	if wanted.Delete(event.DeleteEvent{Object: w}) || len(l.memories.objects) != 0 {
 		t.Errorf("%d objects are remembered", len(l.memories.objects))
 	}
 }

@@ -208,23 +208,25 @@ func TestWhichConflictsAreFailures(t *testing.T) {
 	own := apierrors.NewConflict(widgets, "w", errors.New("modified"))
 	apply := &apierrors.StatusError{ErrStatus: metav1.Status{
 		Code: http.StatusConflict, Reason: metav1.StatusReasonConflict,
-		Details: &metav1.StatusDetails{Group: widgets.Group, Kind: widgets.Resource, Name: "w", Causes: []metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict}}},
+		Details: &metav1.StatusDetails{
+			Name: "w", Group: widgets.Group, Kind: widgets.Resource, Causes: []metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict}},
+		},
 	}}
 	for name, test := range map[string]struct {
 		err    error
 		reason string // "" where it is routine
 	}{
-		"the object itself":   {fmt.Errorf("update: %w", own), ""},
-		"another object":      {apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "other", errors.New("modified")), "ReconcileFailed"},
-		"another of the kind": {apierrors.NewConflict(widgets, "other", errors.New("modified")), "ReconcileFailed"},
-		"of another group":    {apierrors.NewConflict(schema.GroupResource{Group: "other", Resource: "widgets"}, "w", errors.New("modified")), "ReconcileFailed"},
-		"a child of its name": {apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "w", errors.New("modified")), "ReconcileFailed"},
-		"one of its group":    {apierrors.NewConflict(schema.GroupResource{Group: runtimetest.GroupVersion.Group, Resource: "racks"}, "w", errors.New("modified")), "ReconcileFailed"},
-		"fields of others":    {apply, "ReconcileFailed"},
-		"terminal":            {requeue.Terminal(own), "Terminal"},
-		"with a reason":       {requeue.Because("FieldTaken", own), "FieldTaken"},
-		"beside a failure":    {errors.Join(errors.New("the bank is down"), own), "ReconcileFailed"},
-		"joined with itself":  {errors.Join(own), "ReconcileFailed"},
+		"the object itself": {fmt.Errorf("update: %w", own), ""},
+		"another object":    {apierrors.NewConflict(widgets, "other", errors.New("modified")), "ReconcileFailed"},
+		"of another group":  {apierrors.NewConflict(schema.GroupResource{Group: "apps", Resource: "widgets"}, "w", errors.New("modified")), "ReconcileFailed"},
+		"of another kind": {
+			apierrors.NewConflict(runtimetest.GroupVersion.WithResource("gadgets").GroupResource(), "w", errors.New("modified")), "ReconcileFailed",
+		},
+		"fields of others":   {apply, "ReconcileFailed"},
+		"terminal":           {requeue.Terminal(own), "Terminal"},
+		"with a reason":      {requeue.Because("FieldTaken", own), "FieldTaken"},
+		"beside a failure":   {errors.Join(errors.New("the bank is down"), own), "ReconcileFailed"},
+		"joined with itself": {errors.Join(own), "ReconcileFailed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, `{}`)

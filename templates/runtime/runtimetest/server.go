@@ -15,7 +15,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -124,9 +124,9 @@ func (s *Server) GroupVersionKindFor(obj runtime.Object) (schema.GroupVersionKin
 }
 
 // RESTMapper implements client.Client.
-func (s *Server) RESTMapper() apimeta.RESTMapper {
-	mapper := apimeta.NewDefaultRESTMapper(nil)
-	mapper.Add(GroupVersion.WithKind("Widget"), apimeta.RESTScopeNamespace)
+func (s *Server) RESTMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(GroupVersion.WithKind("Widget"), meta.RESTScopeNamespace)
 	return mapper
 }
 
