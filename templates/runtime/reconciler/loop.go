@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,7 +73,9 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if err := checkAbilities[T](user); err != nil {
 		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
 	}
-	kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady)
+	if kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady); kind.ConditionType != ConditionReady {
+		kind.SetObservedGeneration = nil // it is told with Ready, of which it says how old that is
+	}
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
 		client: freshness.Of(rt.GetClient(), rt.GetAPIReader()), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
@@ -142,18 +145,26 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 	if err := l.barrier.pass(ctx, l); err != nil {
 		return l.unread(ctx, req, err)
 	}
-	obj, err := l.fetch(ctx, req)
-	for again := err == nil; again; {
-		again = false
-		if !obj.GetDeletionTimestamp().IsZero() {
-			if obj, again, err = l.finalize(about(ctx, obj), obj); !again {
+	obj, err := l.fetch(ctx, l.client, req.NamespacedName)
+	for attempt := 1; err == nil; attempt++ {
+		var conflict error
+		action := "Reconcile"
+		switch {
+		case !obj.GetDeletionTimestamp().IsZero():
+			action = "Finalize"
+			if conflict, err = l.finalize(about(ctx, obj), obj); conflict == nil {
 				return err
 			}
-			continue
+		case l.unguarded(obj):
+			conflict, err = l.addFinalizer(ctx, obj)
 		}
-		if l.finalizer != nil {
-			obj, again, err = l.addFinalizer(ctx, obj)
+		if conflict == nil {
+			break
 		}
+		if attempt > patientConflicts {
+			return l.overtaken(ctx, obj, conflict, action)
+		}
+		obj, err = l.newer(ctx, obj, conflict, attempt)
 	}
 	if err != nil {
 		return l.unread(ctx, req, err)
@@ -188,7 +199,7 @@ func (l *Loop[T]) Observe(ctx context.Context, req reconcile.Request) error {
 }
 
 func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
-	obj, err := l.fetch(ctx, req)
+	obj, err := l.fetch(ctx, l.client, req.NamespacedName)
 	if err != nil {
 		return l.unread(ctx, req, err)
 	}
@@ -199,12 +210,12 @@ func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 
 // fetch reads the object, unless the work has been ended already: a cached read
 // does not look at its context.
-func (l *Loop[T]) fetch(ctx context.Context, req reconcile.Request) (T, error) {
+func (l *Loop[T]) fetch(ctx context.Context, from client.Reader, key client.ObjectKey) (T, error) {
 	obj := l.kind.New()
 	if ctx.Err() != nil {
 		return obj, context.Cause(ctx)
 	}
-	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
+	if err := from.Get(ctx, key, obj); err != nil {
 		return obj, err
 	}
 	if l.interrupt {
@@ -313,7 +324,9 @@ func (w *witness[T]) Saw(seen client.Object) {
 	defer w.mu.Unlock()
 	last := w.last()
 	if obj.GetUID() == last.GetUID() && number(obj.GetResourceVersion()) > number(last.GetResourceVersion()) {
-		w.later = append(w.later, w.loop.snapshots.take(obj))
+		state := w.loop.snapshots.take(obj)
+		state.SetFinalizers(slices.Clone(obj.GetFinalizers())) // for what FinalizeKind has written
+		w.later = append(w.later, state)
 	}
 }
 
@@ -352,7 +365,7 @@ func (w *witness[T]) last() T {
 func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after T, action string) error {
 	if changed := l.say(v, before, stored, after); changed {
 		if err := l.writeStatus(ctx, before, stored, after); err != nil {
-			if apierrors.IsInvalid(err) {
+			if refusal(err) {
 				v = l.refused(ctx, before, stored, failedWrite(v.err, err))
 				l.announce(v, before, action)
 				return v.err
@@ -365,6 +378,13 @@ func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after
 	}
 	l.announce(v, before, action)
 	return v.err
+}
+
+// refusal reports whether the API server has answered, to a status, what it would answer
+// again: that it is invalid, too large, or forbidden by a policy.
+func refusal(err error) bool {
+	_, answered := errors.AsType[*apierrors.StatusError](err)
+	return answered && !apierrors.IsConflict(err) && !budget.Retryable(err)
 }
 
 // refused says on the object, because of err, that the API server does not accept its
