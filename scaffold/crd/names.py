@@ -40,7 +40,9 @@ TAKEN_PACKAGES = _set(
     "provision quota reconcile reconciler record requeue resource roundtrip runtime "
     "runtimetest schema scheme slices sort source status strconv strings sync synctest "
     "tenancy tenant testing time tools tracing types unicode url utiljson vendor version "
-    "watch webhook zap"
+    "watch webhook zap "
+    # what functions that name packages of kinds call their own
+    "confined err rt s tenants"
 )
 # What emitted packages declare beside the kind.
 _TAKEN_KINDS = frozenset(

@@ -42,11 +42,14 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*TenantClass], sources
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*TenantClass] {
 	return reconciler.Kind[*TenantClass]{
-		Name:                  "tenantclass",
-		New:                   func() *TenantClass { return &TenantClass{} },
-		Finalizer:             "platform.example.com/tenantclass",
-		Status:                func(o *TenantClass) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "tenantclass",
+		New:               func() *TenantClass { return &TenantClass{} },
+		Finalizer:         "platform.example.com/tenantclass",
+		Status:            func(o *TenantClass) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *TenantClass) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *TenantClass, generation int64) { status(o).ObservedGeneration = &generation },
 	}

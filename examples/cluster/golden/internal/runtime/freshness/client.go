@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,10 +40,15 @@ func Of(c client.Client, live client.Reader) *Client {
 
 // Get implements client.Reader.
 func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-	if c.reader == nil {
-		return c.Client.Get(ctx, key, obj, opts...)
+	from := c.reader
+	if from == nil {
+		from = c.Client
 	}
-	return c.reader.Get(ctx, key, obj, opts...)
+	err := from.Get(ctx, key, obj, opts...)
+	if err == nil {
+		tell(ctx, obj)
+	}
+	return err
 }
 
 // List implements client.Reader.
@@ -77,7 +83,7 @@ func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patc
 // Apply implements client.Writer.
 func (c *Client) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 	o := (&client.ApplyOptions{}).ApplyOptions(opts)
-	return c.apply(obj, o.DryRun, func() error { return c.Client.Apply(ctx, obj, opts...) })
+	return c.apply(ctx, obj, o.DryRun, func() error { return c.Client.Apply(ctx, obj, opts...) })
 }
 
 // Delete implements client.Writer.
@@ -96,16 +102,18 @@ func (c *Client) Delete(ctx context.Context, obj client.Object, opts ...client.D
 			uid = *o.Preconditions.UID
 		}
 		c.keep.deletes(kind, client.ObjectKeyFromObject(obj), uid)
-	case outdated(err) && o.Preconditions != nil && o.Preconditions.ResourceVersion != nil:
+	case outdated(err, kind, obj) && o.Preconditions != nil && o.Preconditions.ResourceVersion != nil:
 		c.keep.outdated(kind, client.ObjectKeyFromObject(obj), *o.Preconditions.ResourceVersion)
-	case apierrors.IsNotFound(err), outdated(err), open(err):
+	case apierrors.IsNotFound(err), outdated(err, kind, obj), open(err):
 		c.keep.doubtful(kind, client.ObjectKeyFromObject(obj))
 	}
 	return err
 }
 
 // Status implements client.StatusClient.
-func (c *Client) Status() client.SubResourceWriter { return &subresourceWriter{c.Client.Status(), c} }
+func (c *Client) Status() client.SubResourceWriter {
+	return &subresourceWriter{c.Client.Status(), c, false}
+}
 
 // SubResource implements client.SubResourceClientConstructor.
 func (c *Client) SubResource(name string) client.SubResourceClient {
@@ -113,14 +121,27 @@ func (c *Client) SubResource(name string) client.SubResourceClient {
 	return struct {
 		client.SubResourceReader
 		*subresourceWriter
-	}{of, &subresourceWriter{of, c}}
+	}{of, &subresourceWriter{of, c, name == "eviction" || name == "binding"}}
 }
 
-// subresourceWriter notes what is written to a subresource. What Create makes, such
-// as an eviction, is no object that is read.
+// subresourceWriter notes what is written to a subresource.
 type subresourceWriter struct {
 	client.SubResourceWriter
 	client *Client
+	acts   bool // Create changes the object, as that of an eviction does and that of a token does not
+}
+
+// Create implements client.SubResourceWriter.
+func (s *subresourceWriter) Create(ctx context.Context, obj, body client.Object, opts ...client.SubResourceCreateOption) error {
+	o := &client.SubResourceCreateOptions{}
+	for _, opt := range opts {
+		opt.ApplyToSubResourceCreate(o)
+	}
+	send := func() error { return s.SubResourceWriter.Create(ctx, obj, body, opts...) }
+	if !s.acts {
+		return send()
+	}
+	return s.client.write(ctx, obj, o.DryRun, true, send)
 }
 
 // Update implements client.SubResourceWriter.
@@ -139,7 +160,7 @@ func (s *subresourceWriter) Patch(ctx context.Context, obj client.Object, patch 
 func (s *subresourceWriter) Apply(ctx context.Context, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
 	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
 	if o.SubResourceBody == nil {
-		return s.client.apply(obj, o.DryRun, func() error { return s.SubResourceWriter.Apply(ctx, obj, opts...) })
+		return s.client.apply(ctx, obj, o.DryRun, func() error { return s.SubResourceWriter.Apply(ctx, obj, opts...) })
 	}
 	before, known := metadataOf(obj) // the answer, which is no state of it, replaces even its kind
 	err := s.SubResourceWriter.Apply(ctx, obj, opts...)
@@ -157,23 +178,38 @@ func (c *Client) write(ctx context.Context, obj client.Object, dryRun []string, 
 	if len(dryRun) > 0 {
 		return err
 	}
-	kind, known := c.kindOf(obj)
-	if !known || obj.GetName() == "" {
-		return err
+	if kind, known := c.kindOf(obj); known {
+		c.note(err, kind, obj, from, elsewhere)
 	}
+	if err == nil && !elsewhere {
+		tell(ctx, obj)
+	}
+	return err
+}
+
+// note notes what became of a write of obj that was made from a version.
+func (c *Client) note(err error, kind schema.GroupKind, obj client.Object, from string, elsewhere bool) {
 	key := client.ObjectKeyFromObject(obj)
 	switch {
 	case err == nil && elsewhere, open(err):
 		c.keep.doubtful(kind, key)
+	case err == nil && ended(obj):
+		c.keep.removed(kind, key, obj.GetUID(), obj.GetResourceVersion())
 	case err == nil:
-		c.keep.written(kind, key, obj.GetResourceVersion())
-		tell(ctx, obj)
-	case outdated(err):
+		c.keep.written(kind, key, obj.GetResourceVersion(), c.keep.scope.holds(kind, obj))
+	case key.Name == "": // refused before it had one
+	case outdated(err, kind, obj):
 		c.keep.outdated(kind, key, from)
 	case apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
 		c.keep.doubtful(kind, key) // which the cache may not know yet
 	}
-	return err
+}
+
+// ended reports whether a write that was answered with obj removed it, as taking off the
+// last finalizer does.
+func ended(obj client.Object) bool {
+	grace := obj.GetDeletionGracePeriodSeconds()
+	return !obj.GetDeletionTimestamp().IsZero() && len(obj.GetFinalizers()) == 0 && (grace == nil || *grace == 0)
 }
 
 func (c *Client) kindOf(obj runtime.Object) (schema.GroupKind, bool) {
@@ -182,20 +218,18 @@ func (c *Client) kindOf(obj runtime.Object) (schema.GroupKind, bool) {
 }
 
 // apply is write for an apply configuration, which tells by its JSON what it is.
-func (c *Client) apply(obj runtime.ApplyConfiguration, dryRun []string, send func() error) error {
+func (c *Client) apply(ctx context.Context, obj runtime.ApplyConfiguration, dryRun []string, send func() error) error {
 	err := send()
-	if len(dryRun) > 0 || err != nil && !open(err) {
+	if len(dryRun) > 0 {
 		return err
 	}
 	applied, known := metadataOf(obj)
 	if !known {
 		return err // it was sent, so this is not what it cannot be
 	}
-	kind, key := applied.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(applied)
-	if err != nil || applied.ResourceVersion == "" {
-		c.keep.doubtful(kind, key)
-	} else {
-		c.keep.written(kind, key, applied.ResourceVersion)
+	c.note(err, applied.GroupVersionKind().GroupKind(), applied, applied.ResourceVersion, false)
+	if err == nil {
+		tellApplied(ctx, obj)
 	}
 	return err
 }
@@ -223,23 +257,32 @@ func open(err error) bool {
 	return !answered || status.ErrStatus.Code >= http.StatusInternalServerError
 }
 
-// outdated reports whether err is a conflict of versions, and not one of field
-// managers.
-func outdated(err error) bool {
-	return apierrors.IsConflict(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
+// outdated reports whether err is a conflict of versions, not one of field managers, and
+// not about another object, as where the use of a quota could not be counted.
+func outdated(err error, kind schema.GroupKind, obj client.Object) bool {
+	if !apierrors.IsConflict(err) || apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) {
+		return false
+	}
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || status.ErrStatus.Details == nil || status.ErrStatus.Details.Name == "" {
+		return true
+	}
+	of := status.ErrStatus.Details // whose Kind is the resource's name
+	return of.Name == obj.GetName() && of.Group == kind.Group && (of.Kind != "resourcequotas" || kind.Kind == "ResourceQuota")
 }
 
-// Witness is told of what is written.
+// Witness is told of what is read and written.
 type Witness interface {
-	// Wrote is told of an object that was written, as the API server answered. It must
-	// not change or keep it.
-	Wrote(obj client.Object)
+	// Saw is told of an object that was read, one by one, or written, as the API server
+	// answered: of what was applied, as an *unstructured.Unstructured. It must not change
+	// or keep it.
+	Saw(obj client.Object)
 }
 
 type witnessKey struct{}
 
-// Witnessed is a context under which Witness is told of every object that is written
-// by a [Client], for a context that is a struct of its own to embed.
+// Witnessed is a context under which Witness is told of every object that a [Client]
+// gets or writes, for a context that is a struct of its own to embed.
 type Witnessed struct {
 	context.Context
 	Witness Witness
@@ -255,6 +298,18 @@ func (w *Witnessed) Value(key any) any {
 
 func tell(ctx context.Context, obj client.Object) {
 	if w, ok := ctx.Value(witnessKey{}).(Witness); ok {
-		w.Wrote(obj)
+		w.Saw(obj)
+	}
+}
+
+func tellApplied(ctx context.Context, obj runtime.ApplyConfiguration) {
+	w, ok := ctx.Value(witnessKey{}).(Witness)
+	if !ok {
+		return
+	}
+	text, err := json.Marshal(obj)
+	answer := &unstructured.Unstructured{}
+	if err == nil && answer.UnmarshalJSON(text) == nil {
+		w.Saw(answer)
 	}
 }

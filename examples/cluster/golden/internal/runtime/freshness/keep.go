@@ -23,7 +23,9 @@ import (
 type Keep struct {
 	pending atomic.Int64 // number of floors
 	scope   scope        // of the cache; set before it is used
-	all     bool         // what is asked of any kind is kept, read or not
+	all     bool         // what is asked of any kind is kept, read or not; one floor is that of all views
+	// direct are the kinds that the client reads from the API server; set before it is used.
+	direct map[schema.GroupKind]bool
 
 	mu     sync.Mutex
 	views  map[schema.GroupKind][]view // that are read
@@ -58,15 +60,18 @@ func formOf(obj runtime.Object) form {
 	return inType
 }
 
-// whole is the one view there is where all is kept.
+// whole is the one view there is where all is kept: the Keep does not know of the
+// informers behind it, and what one of them has reached is taken for what all have.
 func whole(kind schema.GroupKind) view { return view{GroupVersionKind: kind.WithVersion("")} }
 
 // floor is the least that a state of an object must be.
 type floor struct {
 	version uint64    // resource version, 0 for any
 	unknown bool      // nobody knows: only the API server can say
+	held    bool      // a cache that holds a selection holds it
 	deleted types.UID // the object of this UID has a deletion timestamp, or is gone
 	dead    types.UID // the object of this UID is gone
+	past    uint64    // what is of this version or an older one is gone
 	noted   time.Time
 }
 
@@ -87,6 +92,8 @@ func (f floor) met(obj client.Object) bool {
 		return f.version == 0
 	case f.dead != "" && obj.GetUID() == f.dead:
 		return false
+	case f.past > 0 && version(obj.GetResourceVersion()) <= f.past:
+		return false
 	case f.deleted != "" && obj.GetUID() == f.deleted && obj.GetDeletionTimestamp().IsZero():
 		return false
 	}
@@ -98,8 +105,10 @@ func (f floor) above(other floor) floor {
 	return floor{
 		version: max(f.version, other.version),
 		unknown: f.unknown || other.unknown,
+		held:    f.held || other.held,
 		deleted: cmp.Or(f.deleted, other.deleted),
 		dead:    cmp.Or(f.dead, other.dead),
+		past:    max(f.past, other.past),
 	}
 }
 
@@ -183,14 +192,19 @@ func (k *Keep) grown(pending int64) {
 	k.sweep = 2 * pending
 }
 
-// written notes that a version of an object was stored.
-func (k *Keep) written(kind schema.GroupKind, key types.NamespacedName, stored string) {
+// written notes that a version of an object was stored, and whether a cache that holds
+// a selection is known to hold that.
+func (k *Keep) written(kind schema.GroupKind, key types.NamespacedName, stored string, held bool) {
 	n, err := strconv.ParseUint(stored, 10, 64)
 	if err != nil {
 		k.doubtful(kind, key)
 		return
 	}
-	k.raise(kind, key, func(f *floor) { f.version = max(f.version, n) })
+	k.raise(kind, key, func(f *floor) {
+		if n >= f.version {
+			f.version, f.held = n, held
+		}
+	})
 }
 
 // outdated notes that a version of an object is not the stored one any more.
@@ -203,7 +217,8 @@ func (k *Keep) outdated(kind schema.GroupKind, key types.NamespacedName, old str
 	k.raise(kind, key, func(f *floor) { f.version = max(f.version, n+1) })
 }
 
-// doubtful notes that nobody knows what is stored of an object.
+// doubtful notes that nobody knows what is stored of an object, or, without a name, in
+// its namespace.
 func (k *Keep) doubtful(kind schema.GroupKind, key types.NamespacedName) {
 	k.raise(kind, key, func(f *floor) { f.unknown = true })
 }
@@ -219,6 +234,23 @@ func (k *Keep) deletes(kind schema.GroupKind, key types.NamespacedName, uid type
 // gone notes that an object is not stored any more.
 func (k *Keep) gone(kind schema.GroupKind, key types.NamespacedName, uid types.UID) {
 	k.raise(kind, key, func(f *floor) { f.dead = uid })
+}
+
+// removed notes that an object is gone by a write that met its version last.
+func (k *Keep) removed(kind schema.GroupKind, key types.NamespacedName, uid types.UID, last string) {
+	k.raise(kind, key, func(f *floor) {
+		f.dead = uid
+		if f.version <= version(last) { // and is not that of another object by now
+			f.past, f.version = max(f.past, f.version), 0
+		}
+	})
+}
+
+// lacks notes that the cache does not show an object in a view that it is to show.
+func (k *Keep) lacks(v view, key types.NamespacedName, stored string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.raiseIn(v, key, func(f *floor) { f.version, f.held = max(f.version, version(stored)), true })
 }
 
 // floor returns the floor of an object in a view, if there is one.
@@ -255,7 +287,7 @@ func (k *Keep) settle(v view, key types.NamespacedName, f, by floor) {
 	if now, ok := of[key]; !ok || now != f {
 		return
 	}
-	if by.met(nil) && by.dead == "" && by.deleted == "" {
+	if by.met(nil) && by.dead == "" && by.deleted == "" && by.past == 0 {
 		delete(of, key)
 		k.pending.Add(-1)
 		return

@@ -5,6 +5,7 @@ package freshness
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/kubernetes/scheme"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -35,15 +37,20 @@ type holding struct {
 	rest selector
 }
 
-// selector chooses among objects. Nil parts choose all.
+// selector chooses among objects, and says what is kept of them. Nil parts choose all,
+// and keep it as it is.
 type selector struct {
 	label labels.Selector
 	field fields.Selector
+	keeps toolscache.TransformFunc
 }
 
 // or is s where it says something, and else what other says.
 func (s selector) or(other selector) selector {
-	return selector{cmp.Or(s.label, other.label), cmp.Or(s.field, other.field)}
+	if s.keeps == nil {
+		s.keeps = other.keeps
+	}
+	return selector{cmp.Or(s.label, other.label), cmp.Or(s.field, other.field), s.keeps}
 }
 
 // all reports whether nothing is left out.
@@ -59,33 +66,66 @@ func (s selector) takes(obj client.Object) bool {
 	if s.field == nil {
 		return true
 	}
-	known := map[string]string{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()}
 	for _, r := range s.field.Requirements() {
-		if value, ok := known[r.Field]; ok && (value == r.Value) == (r.Operator == selection.NotEquals) {
+		if value, ok := fieldOf(obj, r.Field); ok && (value == r.Value) == (r.Operator == selection.NotEquals) {
 			return false
 		}
 	}
 	return true
 }
 
+// cut makes of an object what is kept of it.
+func (s selector) cut(obj client.Object) error {
+	if s.keeps == nil {
+		return nil
+	}
+	kept, err := s.keeps(obj)
+	if err != nil {
+		return err
+	}
+	if is := reflect.ValueOf(kept); kept != any(obj) && is.Type() == reflect.TypeOf(obj) {
+		reflect.ValueOf(obj).Elem().Set(is.Elem())
+	}
+	return nil
+}
+
+// fieldOf returns a field that every object is chosen by.
+func fieldOf(obj client.Object, field string) (_ string, ok bool) {
+	switch field {
+	case metav1.ObjectNameField:
+		return obj.GetName(), true
+	case "metadata.namespace":
+		return obj.GetNamespace(), true
+	}
+	return "", false
+}
+
+// tells reports whether an object's metadata tells all that it is chosen by.
+func (s selector) tells() bool {
+	return s.field == nil || !slices.ContainsFunc(s.field.Requirements(), func(r fields.Requirement) bool {
+		_, known := fieldOf(&metav1.PartialObjectMetadata{}, r.Field)
+		return !known
+	})
+}
+
 // scopeOf reads a cache's options as controller-runtime does.
 func scopeOf(o cache.Options, mapper meta.RESTMapper) scope {
-	base := selector{o.DefaultLabelSelector, o.DefaultFieldSelector}
+	base := selector{o.DefaultLabelSelector, o.DefaultFieldSelector, o.DefaultTransform}
 	s := scope{mapper: mapper, others: holdingOf(o.DefaultNamespaces, base), kinds: map[schema.GroupKind]holding{}}
 	for obj, by := range o.ByObject {
 		gvk, err := apiutil.GVKForObject(obj, cmp.Or(o.Scheme, scheme.Scheme))
 		if err != nil {
 			continue // which the cache itself refuses
 		}
-		own, configs := selector{by.Label, by.Field}, by.Namespaces
+		own, configs := selector{by.Label, by.Field, by.Transform}, by.Namespaces
 		if configs == nil {
 			configs = o.DefaultNamespaces
 		}
 		configs = maps.Clone(configs)
 		for namespace, config := range configs {
 			named := o.DefaultNamespaces[namespace]
-			chosen := selector{config.LabelSelector, config.FieldSelector}.or(own).or(selector{named.LabelSelector, named.FieldSelector})
-			configs[namespace] = cache.Config{LabelSelector: chosen.label, FieldSelector: chosen.field}
+			chosen := selectorOf(config).or(own).or(selectorOf(named))
+			configs[namespace] = cache.Config{LabelSelector: chosen.label, FieldSelector: chosen.field, Transform: chosen.keeps}
 		}
 		h := holdingOf(configs, base)
 		h.rest = own.or(base)
@@ -94,13 +134,17 @@ func scopeOf(o cache.Options, mapper meta.RESTMapper) scope {
 	return s
 }
 
+func selectorOf(c cache.Config) selector {
+	return selector{c.LabelSelector, c.FieldSelector, c.Transform}
+}
+
 func holdingOf(namespaces map[string]cache.Config, base selector) holding {
 	h := holding{rest: base}
 	for namespace, config := range namespaces {
 		if h.namespaces == nil {
 			h.namespaces = map[string]selector{}
 		}
-		h.namespaces[namespace] = selector{config.LabelSelector, config.FieldSelector}.or(base)
+		h.namespaces[namespace] = selectorOf(config).or(base)
 	}
 	return h
 }
@@ -133,6 +177,12 @@ func (s scope) partial(kind schema.GroupKind, namespace string) bool {
 	chosen, ok := s.chooses(kind, namespace)
 	_, alone := s.of(kind).namespaces[namespace]
 	return !ok || !chosen.all() || alone && namespace != ""
+}
+
+// holds reports whether an object is known to be in the selection that a cache holds.
+func (s scope) holds(kind schema.GroupKind, obj client.Object) bool {
+	chosen, ok := s.chooses(kind, obj.GetNamespace())
+	return ok && s.partial(kind, obj.GetNamespace()) && chosen.takes(obj) && chosen.tells()
 }
 
 // part is what one list can bring of a kind.

@@ -34,5 +34,5 @@
 // answers for an HTTP API in both modes; [Join] is for everything else.
 //
 // A nil *Election is a process that runs alone and always leads: each of these
-// then changes nothing.
+// then changes nothing, [Election.Elected] is closed, and there is no [Term].
 package leader

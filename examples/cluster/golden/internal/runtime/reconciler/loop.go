@@ -7,10 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -72,7 +75,9 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if err := checkAbilities[T](user); err != nil {
 		return nil, fmt.Errorf("kind %s: %w", kind.Name, err)
 	}
-	kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady)
+	if kind.ConditionType = cmp.Or(kind.ConditionType, ConditionReady); kind.ConditionType != ConditionReady {
+		kind.SetObservedGeneration = nil // it is told with Ready, of which it says how old that is
+	}
 	l := &Loop[T]{
 		kind: kind, user: user, budget: rt.Budget(),
 		client: freshness.Of(rt.GetClient(), rt.GetAPIReader()), live: rt.GetAPIReader(), recorder: rt.GetEventRecorder(kind.Name),
@@ -85,7 +90,7 @@ func New[T client.Object](rt Runtime, kind Kind[T], user Interface[T]) (*Loop[T]
 	if kind.Status != nil {
 		l.status = &status.Writer[T]{
 			Client: l.client, Live: l.live, Status: kind.Status, Subresource: kind.StatusSubresource,
-			Owned: l.owned, FieldManager: kind.FieldManager,
+			Owned: l.owned, Lists: kind.Lists, FieldManager: kind.FieldManager,
 		}
 	}
 	rt.OnStop(l.flights.end)
@@ -142,18 +147,26 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) error {
 	if err := l.barrier.pass(ctx, l); err != nil {
 		return l.unread(ctx, req, err)
 	}
-	obj, err := l.fetch(ctx, req)
-	for again := err == nil; again; {
-		again = false
-		if !obj.GetDeletionTimestamp().IsZero() {
-			if obj, again, err = l.finalize(about(ctx, obj), obj); !again {
+	obj, err := l.fetch(ctx, l.client, req.NamespacedName)
+	for attempt := 1; err == nil; attempt++ {
+		var conflict error
+		action := "Reconcile"
+		switch {
+		case !obj.GetDeletionTimestamp().IsZero():
+			action = "Finalize"
+			if conflict, err = l.finalize(about(ctx, obj), obj); conflict == nil {
 				return err
 			}
-			continue
+		case l.unguarded(obj):
+			conflict, err = l.addFinalizer(ctx, obj)
 		}
-		if l.finalizer != nil {
-			obj, again, err = l.addFinalizer(ctx, obj)
+		if conflict == nil {
+			break
 		}
+		if attempt > patientConflicts {
+			return l.overtaken(ctx, obj, conflict, action)
+		}
+		obj, err = l.newer(ctx, obj, conflict, attempt)
 	}
 	if err != nil {
 		return l.unread(ctx, req, err)
@@ -188,7 +201,7 @@ func (l *Loop[T]) Observe(ctx context.Context, req reconcile.Request) error {
 }
 
 func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
-	obj, err := l.fetch(ctx, req)
+	obj, err := l.fetch(ctx, l.client, req.NamespacedName)
 	if err != nil {
 		return l.unread(ctx, req, err)
 	}
@@ -199,12 +212,12 @@ func (l *Loop[T]) observe(ctx context.Context, req reconcile.Request) error {
 
 // fetch reads the object, unless the work has been ended already: a cached read
 // does not look at its context.
-func (l *Loop[T]) fetch(ctx context.Context, req reconcile.Request) (T, error) {
+func (l *Loop[T]) fetch(ctx context.Context, from client.Reader, key client.ObjectKey) (T, error) {
 	obj := l.kind.New()
 	if ctx.Err() != nil {
 		return obj, context.Cause(ctx)
 	}
-	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
+	if err := from.Get(ctx, key, obj); err != nil {
 		return obj, err
 	}
 	if l.interrupt {
@@ -266,8 +279,8 @@ func (l *Loop[T]) newBarrier() (*freshness.Barrier, error) {
 }
 
 // call runs the user's code and turns a panic into an error. It returns, beside the
-// error, the last state of the object that the API server has told of: before, or what
-// it answered to a write of that code's.
+// error, the state of the object that obj goes on from, or the last one that the code
+// was told of: before, or what it read or wrote itself.
 func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, before, obj T) (stored T, err error) {
 	ctx, w := l.witnessed(ctx, before)
 	defer func() {
@@ -277,7 +290,7 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, be
 			}
 			err = &PanicError{Value: value}
 		}
-		stored = w.last()
+		stored = w.state(obj.GetResourceVersion())
 	}()
 	if l.kind.Status != nil {
 		l.kind.Status(obj) // made if it is absent, so that the user's code may write to it
@@ -287,43 +300,74 @@ func (l *Loop[T]) call(ctx context.Context, f func(context.Context, T) error, be
 
 // witnessed returns a context whose witness knows the object as before.
 func (l *Loop[T]) witnessed(ctx context.Context, before T) (context.Context, *witness[T]) {
-	w := &witness[T]{loop: l, stored: before}
+	w := &witness[T]{loop: l, first: before}
 	w.Witnessed = freshness.Witnessed{Context: ctx, Witness: w}
 	return w, w
 }
 
-// witness is the context of the user's code, and is told of what that writes.
+// witness is the context of the user's code, and is told of what that reads and writes.
 type witness[T client.Object] struct {
 	freshness.Witnessed
-	loop   *Loop[T]
-	mu     sync.Mutex // the code may write in several goroutines
-	stored T
+	loop  *Loop[T]
+	first T          // state of the object
+	mu    sync.Mutex // the code may do so in several goroutines
+	later []T        // the newest last
 }
 
-// Wrote implements freshness.Witness.
-func (w *witness[T]) Wrote(written client.Object) {
-	obj, ok := written.(T)
+// Saw implements freshness.Witness.
+func (w *witness[T]) Saw(seen client.Object) {
+	obj, ok := seen.(T)
 	if !ok {
-		return
+		if obj, ok = w.applied(seen); !ok {
+			return
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if obj.GetUID() == w.stored.GetUID() && number(obj.GetResourceVersion()) > number(w.stored.GetResourceVersion()) {
-		w.stored = w.loop.snapshots.take(obj)
+	last := w.last()
+	if obj.GetUID() == last.GetUID() && number(obj.GetResourceVersion()) > number(last.GetResourceVersion()) {
+		state := w.loop.snapshots.take(obj)
+		state.SetFinalizers(slices.Clone(obj.GetFinalizers())) // for what FinalizeKind has written
+		w.later = append(w.later, state)
 	}
+}
+
+// applied returns the state of the object that an apply of it was answered with.
+func (w *witness[T]) applied(answer client.Object) (obj T, ok bool) {
+	u, ok := answer.(*unstructured.Unstructured)
+	if !ok || u.GetUID() != w.first.GetUID() {
+		return obj, false
+	}
+	obj = w.loop.kind.New()
+	gvk, err := w.loop.client.GroupVersionKindFor(obj)
+	return obj, err == nil && gvk == u.GroupVersionKind() && runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj) == nil
+}
+
+// state returns the state of a version if the code was told of it after the first one,
+// and else the last one.
+func (w *witness[T]) state(version string) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, state := range w.later {
+		if state.GetResourceVersion() == version {
+			return state
+		}
+	}
+	return w.last()
 }
 
 func (w *witness[T]) last() T {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.stored
+	if n := len(w.later); n > 0 {
+		return w.later[n-1]
+	}
+	return w.first
 }
 
 // conclude writes what the pass came to, in the budget's reserve.
 func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after T, action string) error {
 	if changed := l.say(v, before, stored, after); changed {
 		if err := l.writeStatus(ctx, before, stored, after); err != nil {
-			if apierrors.IsInvalid(err) {
+			if refusal(err) {
 				v = l.refused(ctx, before, stored, failedWrite(v.err, err))
 				l.announce(v, before, action)
 				return v.err
@@ -336,6 +380,13 @@ func (l *Loop[T]) conclude(ctx context.Context, v verdict, before, stored, after
 	}
 	l.announce(v, before, action)
 	return v.err
+}
+
+// refusal reports whether the API server has answered, to a status, what it would answer
+// again: that it is invalid, too large, or forbidden by a policy.
+func refusal(err error) bool {
+	_, answered := errors.AsType[*apierrors.StatusError](err)
+	return answered && !apierrors.IsConflict(err) && !budget.Retryable(err)
 }
 
 // refused says on the object, because of err, that the API server does not accept its

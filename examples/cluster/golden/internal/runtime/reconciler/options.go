@@ -28,7 +28,7 @@ type OptionsConfigurer interface {
 type Predicated interface {
 	// Predicates is read once, at set-up. An event of the kind's own objects that
 	// one of them filters out causes no pass and interrupts none, also if it is a
-	// deletion that FinalizeKind waits for. Each may be asked more than once.
+	// deletion that FinalizeKind waits for.
 	Predicates() []predicate.Predicate
 }
 

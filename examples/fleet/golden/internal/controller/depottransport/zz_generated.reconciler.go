@@ -54,11 +54,14 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*Depot] {
 	return reconciler.Kind[*Depot]{
-		Name:                  "depottransport",
-		New:                   func() *Depot { return &Depot{} },
-		Finalizer:             "transport.example.com/depottransport",
-		Status:                func(o *Depot) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "depottransport",
+		New:               func() *Depot { return &Depot{} },
+		Finalizer:         "transport.example.com/depottransport",
+		Status:            func(o *Depot) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *Depot) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *Depot, generation int64) { status(o).ObservedGeneration = &generation },
 	}

@@ -59,11 +59,14 @@ func setup(rt *manager.Runtime, tenants *tenant.Set, user reconciler.Interface[*
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*Fleet] {
 	return reconciler.Kind[*Fleet]{
-		Name:                  "fleet",
-		New:                   func() *Fleet { return &Fleet{} },
-		Finalizer:             "transport.example.com/fleet",
-		Status:                func(o *Fleet) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "fleet",
+		New:               func() *Fleet { return &Fleet{} },
+		Finalizer:         "transport.example.com/fleet",
+		Status:            func(o *Fleet) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *Fleet) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *Fleet, generation int64) { status(o).ObservedGeneration = &generation },
 	}

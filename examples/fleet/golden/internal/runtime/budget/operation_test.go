@@ -241,6 +241,7 @@ func TestRetryable(t *testing.T) {
 		"no such host":        {dial(syscall.EHOSTUNREACH), false},
 		"cut":                 {&url.Error{Op: "Get", URL: "http://bank", Err: io.ErrUnexpectedEOF}, true},
 		"network timeout":     {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, true},
+		"API: too large":      {apierrors.NewInternalError(errors.New("etcdserver: request is too large")), false},
 		"API: conflict":       {apierrors.NewConflict(resource, "w", failure), false},
 		"API: not found":      {apierrors.NewNotFound(resource, "w"), false},
 		"API: invalid":        {apierrors.NewBadRequest("bad"), false},

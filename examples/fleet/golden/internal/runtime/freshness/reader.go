@@ -3,6 +3,7 @@
 package freshness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -68,7 +69,7 @@ func (r *Reader) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 		return err
 	}
 	ctx, call := observe.For(observe.Freshness, v.GroupKind().String()).Begin(ctx)
-	err = r.catchUp(ctx, v, key, obj, opts)
+	err = r.catchUp(ctx, v, key, obj, opts, true)
 	call.End(cause.Judged(client.IgnoreNotFound(err)))
 	return err
 }
@@ -79,7 +80,7 @@ func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor,
 	err := r.Cached.Get(ctx, key, obj, opts...)
 	believed := false // that what the cache lacks is not late
 	if apierrors.IsNotFound(err) {
-		believed = r.Keep.scope.partial(v.GroupKind(), key.Namespace)
+		believed = !f.held && r.Keep.scope.partial(v.GroupKind(), key.Namespace)
 		if !believed && f.version > 0 && r.seen != nil && r.seen(ctx, obj) >= f.version {
 			believed = true
 			err = r.Cached.Get(ctx, key, obj, opts...) // it may have come in between
@@ -95,6 +96,9 @@ func (r *Reader) try(ctx context.Context, v view, key client.ObjectKey, f floor,
 	if !f.met(found) && (found != nil || f.unknown || !believed) {
 		return false, nil
 	}
+	if found == nil && f.past > 0 && (r.seen == nil || r.seen(ctx, obj) < f.past) {
+		return true, err // what is gone may still come, as it was
+	}
 	r.Keep.settle(v, key, f, floor{})
 	return true, err
 }
@@ -105,9 +109,10 @@ var (
 	askPace  = budget.Backoff{Base: Patience, Max: 2 * time.Second}
 )
 
-// catchUp waits until the cache is new enough, and asks the API server when that
-// takes long.
-func (r *Reader) catchUp(ctx context.Context, v view, key client.ObjectKey, obj client.Object, opts []client.GetOption) error {
+// catchUp waits until the cache is new enough, and asks the API server when that takes
+// long, whose word is the answer if it is live that is read. Where the API server does not
+// want to say, the cache may still get there, unless nobody knows how far that is.
+func (r *Reader) catchUp(ctx context.Context, v view, key client.ObjectKey, obj client.Object, opts []client.GetOption, live bool) error {
 	var last error
 	ask := time.Now().Add(Patience)
 	for attempt, asked := 1, 0; ; attempt++ {
@@ -116,16 +121,17 @@ func (r *Reader) catchUp(ctx context.Context, v view, key client.ObjectKey, obj 
 			return err
 		}
 		if f.unknown && asked == 0 || !time.Now().Before(ask) {
-			err := r.ask(ctx, v, key, f, obj)
-			if err == nil || apierrors.IsNotFound(err) {
-				return err
-			}
-			if !budget.Retryable(err) && ctx.Err() == nil {
-				return err
-			}
-			last = err
+			last = r.ask(ctx, v, key, f, obj)
 			asked++
 			ask = time.Now().Add(askPace.Delay(asked))
+			switch answered := last == nil || apierrors.IsNotFound(last); {
+			case answered && live:
+				return last
+			case answered:
+				continue // the floor is another now
+			case f.unknown && !budget.Retryable(last) && ctx.Err() == nil:
+				return last
+			}
 		}
 		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
 			return late(ctx, v.GroupKind(), key, last)
@@ -149,21 +155,23 @@ func late(ctx context.Context, kind schema.GroupKind, key client.ObjectKey, last
 }
 
 // ask reads from the API server, whose word replaces the floor. What the cache would
-// not hold is not found.
+// not hold is not found, and what it would not keep of an object is not read.
 func (r *Reader) ask(ctx context.Context, v view, key client.ObjectKey, f floor, obj client.Object) error {
-	cached := obj.GetUID() // as try has left it, empty if the cache has none
+	known := obj.GetUID() // of what the cache shows, or has been read into obj before; if any, it is gone where none is found
 	gvk := obj.GetObjectKind().GroupVersionKind()
 	reflect.ValueOf(obj).Elem().SetZero() // what is decoded would be merged into what is there
 	obj.GetObjectKind().SetGroupVersionKind(gvk)
 	err := r.Live.Get(ctx, key, obj)
 	switch {
 	case err == nil:
-		r.Keep.settle(v, key, f, floor{version: version(obj.GetResourceVersion())})
-		if chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace); !chosen.takes(obj) {
+		r.Keep.settle(v, key, f, floor{version: version(obj.GetResourceVersion()), held: r.Keep.scope.holds(v.GroupKind(), obj)})
+		chosen, _ := r.Keep.scope.chooses(v.GroupKind(), key.Namespace)
+		if !chosen.takes(obj) {
 			return apierrors.NewNotFound(schema.GroupResource{Group: v.Group, Resource: v.Kind}, key.Name)
 		}
+		return chosen.cut(obj)
 	case apierrors.IsNotFound(err):
-		r.Keep.settle(v, key, f, floor{dead: cached})
+		r.Keep.settle(v, key, f, floor{dead: cmp.Or(known, f.deleted, f.dead), past: max(f.version, f.past)})
 	}
 	return err
 }
@@ -200,13 +208,27 @@ func (r *Reader) await(ctx context.Context, v view, namespace string, item func(
 		return err
 	}
 	var call *observe.Call
+	waits := func() {
+		if call == nil {
+			_, call = observe.For(observe.Freshness, v.GroupKind().String()).Begin(ctx)
+		}
+	}
+	for _, key := range nameless(below) {
+		waits()
+		if err = r.find(ctx, v, key, obj); err != nil {
+			call.End(cause.Judged(err))
+			return err
+		}
+		below = r.Keep.below(v, namespace)
+	}
 	for key, f := range below {
+		if key.Name == "" {
+			continue // a doubt that came since
+		}
 		var done bool
 		if done, err = r.try(ctx, v, key, f, obj, nil); !done {
-			if call == nil {
-				_, call = observe.For(observe.Freshness, v.GroupKind().String()).Begin(ctx)
-			}
-			err = r.awaitOne(ctx, v, key, obj)
+			waits()
+			err = r.catchUp(ctx, v, key, obj, nil, false)
 		}
 		if err = client.IgnoreNotFound(err); err != nil {
 			break
@@ -218,26 +240,62 @@ func (r *Reader) await(ctx context.Context, v view, namespace string, item func(
 	return err
 }
 
-// awaitOne waits until the cache meets the floor of one object. What it does not
-// show for long may be gone, which the API server is asked.
-func (r *Reader) awaitOne(ctx context.Context, v view, key client.ObjectKey, obj client.Object) error {
-	var last error
-	ask := time.Now().Add(Patience)
-	for attempt, asked := 1, 0; ; attempt++ {
-		f, _ := r.Keep.floor(v, key)
-		done, err := r.try(ctx, v, key, f, obj, nil)
-		if done {
+// nameless are the namespaces in which something may have been made whose name nobody
+// knows.
+func nameless(below map[client.ObjectKey]floor) (in []client.ObjectKey) {
+	for key := range below {
+		if key.Name == "" {
+			in = append(in, key)
+		}
+	}
+	return in
+}
+
+// find asks the API server what there is in a namespace in which something may have been
+// made whose name nobody knows, and notes what the cache does not show of it.
+func (r *Reader) find(ctx context.Context, v view, key client.ObjectKey, obj client.Object) error {
+	for attempt := 1; ; attempt++ {
+		f, _ := r.Keep.floor(v, key) // before it is asked, so that a later doubt remains
+		err := r.compare(ctx, v, key.Namespace, obj)
+		if err == nil {
+			r.Keep.settle(v, key, f, floor{})
+			return nil
+		}
+		if !budget.Retryable(err) && !apierrors.IsResourceExpired(err) && ctx.Err() == nil {
+			return fmt.Errorf("list %s: %w", v.Kind, err)
+		}
+		if budget.Wait(ctx, askPace.Delay(attempt)) != nil {
+			return late(ctx, v.GroupKind(), key, err)
+		}
+	}
+}
+
+// compare lists the metadata of a namespace, of what the cache is to show.
+func (r *Reader) compare(ctx context.Context, v view, namespace string, obj client.Object) error {
+	gvk, err := r.Kinds.GroupVersionKindFor(obj)
+	if err != nil {
+		return err
+	}
+	chosen, _ := r.Keep.scope.chooses(v.GroupKind(), namespace)
+	for next := ""; ; {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+		err := r.Live.List(ctx, list, &client.ListOptions{
+			Namespace: namespace, LabelSelector: chosen.label, FieldSelector: chosen.field, Limit: pageSize, Continue: next,
+		})
+		if err != nil {
 			return err
 		}
-		if f.unknown && asked == 0 || !time.Now().Before(ask) {
-			asked++
-			ask = time.Now().Add(askPace.Delay(asked))
-			if last = r.ask(ctx, v, key, f, obj); last == nil || apierrors.IsNotFound(last) {
-				continue // the floor is another now
+		for i := range list.Items {
+			key := client.ObjectKeyFromObject(&list.Items[i])
+			if err := r.Cached.Get(ctx, key, obj); apierrors.IsNotFound(err) {
+				r.Keep.lacks(v, key, list.Items[i].ResourceVersion)
+			} else if err != nil {
+				return err
 			}
 		}
-		if budget.Wait(ctx, lookPace.Delay(min(attempt, 5))) != nil {
-			return late(ctx, v.GroupKind(), key, last)
+		if next = list.Continue; next == "" {
+			return nil
 		}
 	}
 }

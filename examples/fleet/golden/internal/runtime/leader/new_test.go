@@ -141,3 +141,15 @@ func TestWritesSayInWhichTermTheyAreMade(t *testing.T) {
 		}
 	})
 }
+
+func TestAProcessThatRunsAloneHasNoTerms(t *testing.T) {
+	var e *Election
+	select {
+	case <-e.Elected():
+	default:
+		t.Error("not elected")
+	}
+	if term, err := e.Term(); term != nil || err == nil || !e.Leading() {
+		t.Errorf("term %v, error %v", term, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -309,7 +310,7 @@ func TestPredicatesOfTheKind(t *testing.T) {
 		informer := informers.to(t, &widget{})
 		at := func(generation int64, labels map[string]string) *widget {
 			w := p.Widget()
-			w.Generation, w.Labels = generation, labels
+			w.Generation, w.ResourceVersion, w.Labels = generation, strconv.FormatInt(10*generation, 10), labels
 			return w
 		}
 		ignored := map[string]string{"ignore": "yes"}
@@ -317,7 +318,9 @@ func TestPredicatesOfTheKind(t *testing.T) {
 		if synctest.Wait(); passes != 0 {
 			t.Error("a pass for an event that is filtered out")
 		}
-		informer.Update(at(1, ignored), at(1, nil))
+		unlabelled := at(1, nil)
+		unlabelled.ResourceVersion = "11"
+		informer.Update(at(1, ignored), unlabelled)
 		if synctest.Wait(); passes != 1 {
 			t.Fatalf("%d passes, want 1", passes)
 		}
@@ -326,7 +329,7 @@ func TestPredicatesOfTheKind(t *testing.T) {
 			t.Errorf("interrupted, by what causes no other pass, with %v", outcomes)
 		}
 		status := at(1, nil)
-		status.ResourceVersion = "2"
+		status.ResourceVersion = "11"
 		informer.Update(at(1, nil), status)
 		ends <- nil
 		if synctest.Wait(); passes != 1 {

@@ -82,10 +82,8 @@ const (
 	stuck                 // nothing, and that is a failure
 )
 
-// courses yields the conditions that tell of the course, with the one they are true in.
-func courses(yield func(conditionType string, when course) bool) {
-	_ = yield(ConditionReconciling, moving) && yield(ConditionStalled, stuck)
-}
+// courses are those that the owned conditions after the first one tell of, in their order.
+var courses = [...]course{stuck, moving}
 
 // patientConflicts is how many passes of an object in a row may end in a conflict
 // before that is a failure: one is gone on the next pass, as that reads what is stored.
@@ -220,12 +218,13 @@ func (l *Loop[T]) conditions(obj T) Conditions {
 }
 
 // ownedConditions are the types of the conditions that a controller keeps. Those of
-// the whole object are kept by the controller that keeps Ready.
+// the whole object are kept by the controller that keeps Ready; another one notes in one
+// of its own that it has stalled.
 func ownedConditions(conditionType string) []string {
 	if conditionType == ConditionReady {
-		return []string{ConditionReady, ConditionReconciling, ConditionStalled}
+		return []string{ConditionReady, ConditionStalled, ConditionReconciling}
 	}
-	return []string{conditionType}
+	return []string{conditionType, conditionType + ConditionStalled}
 }
 
 // apply puts the verdict into the object's status. Without the status
@@ -244,11 +243,11 @@ func (l *Loop[T]) apply(v verdict, obj T, generation int64) {
 	if v.ready != "" && (v.ready != metav1.ConditionUnknown || l.unobserved(conditions, generation)) {
 		conditions.Set(l.condition(l.kind.ConditionType, v.ready, v, generation))
 	}
-	if v.course == unsaid || len(l.owned) == 1 {
+	if v.course == unsaid {
 		return
 	}
-	for name, course := range courses {
-		if v.course == course {
+	for i, name := range l.owned[1:] {
+		if v.course == courses[i] {
 			conditions.Set(l.condition(name, metav1.ConditionTrue, v, generation))
 		} else {
 			conditions.Remove(name)
@@ -273,7 +272,7 @@ func (l *Loop[T]) announce(v verdict, before T, action string) {
 	}
 	if conditions := l.conditions(before); conditions != nil {
 		said, ok := conditions.Find(l.kind.ConditionType)
-		if v.ready == metav1.ConditionUnknown && len(l.owned) > 1 {
+		if v.ready == metav1.ConditionUnknown && l.kind.ConditionType == ConditionReady {
 			said, ok = conditions.Find(ConditionReconciling)
 			said.Status = metav1.ConditionUnknown
 		}

@@ -4,6 +4,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -13,37 +14,66 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
+	"example.com/fleet/internal/runtime/cause"
 	"example.com/fleet/internal/runtime/runtimetest"
 )
 
 func TestRelevantUpdates(t *testing.T) {
-	was := metav1.ObjectMeta{UID: "a", Generation: 1, ResourceVersion: "1", Labels: map[string]string{"a": "b"}}
+	was := widgetAt("a", 1)
+	was.ResourceVersion, was.Labels = "1", map[string]string{"a": "b"}
 	tests := map[string]struct {
-		change func(*metav1.ObjectMeta)
-		want   bool
+		change     func(*runtimetest.Widget)
+		want       bool
+		supersedes bool // the pass that runs
 	}{
-		"resync":         {func(m *metav1.ObjectMeta) { m.ResourceVersion = "1" }, true},
-		"status only":    {func(*metav1.ObjectMeta) {}, false},
-		"managed fields": {func(m *metav1.ObjectMeta) { m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}} }, false},
-		"finalizers":     {func(m *metav1.ObjectMeta) { m.Finalizers = []string{"a/x"} }, false},
-		"generation":     {func(m *metav1.ObjectMeta) { m.Generation++ }, true},
-		"label":          {func(m *metav1.ObjectMeta) { m.Labels = map[string]string{"a": "c"} }, true},
-		"annotation":     {func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": "b"} }, true},
-		"deletion":       {func(m *metav1.ObjectMeta) { m.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
-		"replacement":    {func(m *metav1.ObjectMeta) { m.UID = "b" }, true},
+		"resync":         {change: func(w *runtimetest.Widget) { w.ResourceVersion = "1" }, want: true},
+		"status only":    {change: func(w *runtimetest.Widget) { w.Status.Phase = "Working" }},
+		"managed fields": {change: func(w *runtimetest.Widget) { w.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}} }},
+		"finalizers":     {change: func(w *runtimetest.Widget) { w.Finalizers = []string{"a/x"} }},
+		"generation":     {func(w *runtimetest.Widget) { w.Generation++; w.Spec.Size = 7 }, true, true},
+		"label":          {change: func(w *runtimetest.Widget) { w.Labels = map[string]string{"a": "c"} }, want: true},
+		"annotation":     {change: func(w *runtimetest.Widget) { w.Annotations = map[string]string{"a": "b"} }, want: true},
+		"deletion": {func(w *runtimetest.Widget) {
+			w.Generation++
+			w.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+		}, true, true},
+		"replacement": {func(w *runtimetest.Widget) { w.UID = "b" }, true, true},
+		"a label after a status": {change: func(w *runtimetest.Widget) {
+			w.Labels, w.Status.Phase = map[string]string{"a": "c"}, "Working"
+		}, want: true},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			is := *was.DeepCopy()
-			is.ResourceVersion = "2"
-			test.change(&is)
-			got := relevant(event.UpdateEvent{
-				ObjectOld: &metav1.PartialObjectMetadata{ObjectMeta: was}, ObjectNew: &metav1.PartialObjectMetadata{ObjectMeta: is},
+		for subresource, kind := range map[bool]string{true: "", false: " without the status subresource"} {
+			t.Run(name+kind, func(t *testing.T) {
+				is := was.DeepCopy()
+				is.ResourceVersion = "2"
+				test.change(is)
+				if !subresource && is.Status.Phase != "" {
+					is.Generation++
+				}
+				l := relevantLoop()
+				l.kind.StatusSubresource = subresource
+				var end error
+				l.flights.start(client.ObjectKeyFromObject(was), func(err error) { end = err })
+				l.flights.works(was)
+				if got := l.relevance().Update(event.UpdateEvent{ObjectOld: was, ObjectNew: is}); got != test.want {
+					t.Errorf("relevant = %t", got)
+				}
+				if errors.Is(end, cause.Superseded) != test.supersedes {
+					t.Errorf("the pass ended by %v", end)
+				}
 			})
-			if got != test.want {
-				t.Errorf("relevant = %t", got)
-			}
-		})
+		}
+	}
+}
+
+func TestADeletionEndsThePass(t *testing.T) {
+	l, w := relevantLoop(), widgetAt("a", 1)
+	var end error
+	l.flights.start(client.ObjectKeyFromObject(w), func(err error) { end = err })
+	l.flights.works(w)
+	if !l.relevance().Delete(event.DeleteEvent{Object: w}) || !errors.Is(end, cause.Superseded) {
+		t.Errorf("the pass ended by %v", end)
 	}
 }
 
@@ -55,7 +85,11 @@ func widgetAt(uid types.UID, generation int64) *runtimetest.Widget {
 func stalledWidget() *runtimetest.Widget {
 	w := widgetAt("a", 1)
 	w.ResourceVersion = "7"
-	w.Status.Conditions = []metav1.Condition{{Type: ConditionStalled, Status: metav1.ConditionTrue, Reason: "Terminal", ObservedGeneration: 1}}
+	w.Finalizers = []string{runtimetest.Finalizer}
+	w.Status.Conditions = []metav1.Condition{
+		{Type: ConditionReady, Status: metav1.ConditionFalse, Reason: "Terminal", ObservedGeneration: 1},
+		{Type: ConditionStalled, Status: metav1.ConditionTrue, Reason: "Terminal", ObservedGeneration: 1},
+	}
 	return w
 }
 
@@ -98,6 +132,36 @@ func TestAStalledObjectRestsUntilItChanges(t *testing.T) {
 	next.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
 	if !filter.Create(event.CreateEvent{Object: next, IsInInitialList: true}) {
 		t.Error("a deletion is not worth a pass at the start")
+	}
+}
+
+func TestAnObserverIsShownStalledObjectsAtAStart(t *testing.T) {
+	l := relevantLoop()
+	l.observer = looking{}
+	if !l.relevance().Create(event.CreateEvent{Object: stalledWidget(), IsInInitialList: true}) {
+		t.Error("not shown")
+	}
+}
+
+type looking struct{}
+
+func (looking) ObserveKind(context.Context, *runtimetest.Widget) error { return nil }
+
+// Who waits for the object to change says so by the state that it shall have.
+func TestAnObjectThatIsNotAsItWasLeftDoesNotRest(t *testing.T) {
+	for name, change := range map[string]func(*runtimetest.Widget){
+		"no finalizer":        func(w *runtimetest.Widget) { w.Finalizers = nil },
+		"ready":               func(w *runtimetest.Widget) { w.Status.Conditions[0].Status = metav1.ConditionTrue },
+		"not stalled":         func(w *runtimetest.Widget) { w.Status.Conditions[1].Status = metav1.ConditionFalse },
+		"another's condition": func(w *runtimetest.Widget) { w.Status.Conditions = w.Status.Conditions[1:] },
+	} {
+		w := stalledWidget()
+		if !relevantLoop().Rests(w) {
+			t.Fatal("a stalled object does not rest")
+		}
+		if change(w); relevantLoop().Rests(w) {
+			t.Errorf("%s: it rests", name)
+		}
 	}
 }
 

@@ -11,10 +11,11 @@ import (
 )
 
 // Reconciler does the work for Beacon objects. Give it a method FinalizeKind to
-// clean up when an object is deleted, Every to look at objects regularly,
-// ObserveKind to look at them while another replica leads, Configure to watch
-// what it owns: package reconciler lists all it can have. A method of such a name
-// with another signature is refused when the operator starts.
+// clean up when an object is deleted: ReconcileKind is not called then, so it must
+// keep no finalizer by hand. Every is to look at objects regularly, ObserveKind to
+// look at them while another replica leads, Configure to watch what it owns: package
+// reconciler lists all it can have. A method of such a name with another signature
+// is refused when the operator starts.
 type Reconciler struct {
 	client client.Client
 }

@@ -42,11 +42,14 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*Beacon], sources ...s
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*Beacon] {
 	return reconciler.Kind[*Beacon]{
-		Name:                  "beacon",
-		New:                   func() *Beacon { return &Beacon{} },
-		Finalizer:             "signals.example.com/beacon",
-		Status:                func(o *Beacon) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "beacon",
+		New:               func() *Beacon { return &Beacon{} },
+		Finalizer:         "signals.example.com/beacon",
+		Status:            func(o *Beacon) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *Beacon) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *Beacon, generation int64) { status(o).ObservedGeneration = &generation },
 	}

@@ -92,8 +92,10 @@ func (b *Barrier) once(ctx context.Context, term *leader.Term) error {
 	if b.passed.Load() == term {
 		return nil
 	}
-	if err := b.learn(ctx, term); err != nil {
-		return err
+	if !b.keep.direct[b.kind.GroupKind()] { // or nothing that is read can be late
+		if err := b.learn(ctx, term); err != nil {
+			return err
+		}
 	}
 	b.passed.Store(term)
 	return nil
@@ -177,7 +179,7 @@ func (b *Barrier) page(ctx context.Context, c *comparison) error {
 		object := &list.Items[i]
 		key := client.ObjectKeyFromObject(object)
 		if c.shown[key].version != object.ResourceVersion {
-			b.keep.written(b.kind.GroupKind(), key, object.ResourceVersion)
+			b.keep.written(b.kind.GroupKind(), key, object.ResourceVersion, true)
 		}
 		delete(c.shown, key)
 	}

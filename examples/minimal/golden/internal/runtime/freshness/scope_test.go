@@ -172,3 +172,28 @@ func TestALiveReadFindsOnlyWhatTheCacheHolds(t *testing.T) {
 		t.Error("what is chosen is not taken")
 	}
 }
+
+func TestALiveReadHasWhatTheCacheKeeps(t *testing.T) {
+	cut := func(o any) (any, error) {
+		obj := o.(*widget).DeepCopy()
+		obj.Spec.Size = 0
+		return obj, nil
+	}
+	for name, o := range map[string]cache.Options{
+		"of all kinds":    {DefaultTransform: cut},
+		"of this kind":    {ByObject: map[client.Object]cache.ByObject{&widget{}: {Transform: cut}}},
+		"in a namespace":  {DefaultNamespaces: map[string]cache.Config{key.Namespace: {Transform: cut}}},
+		"of both of them": {ByObject: map[client.Object]cache.ByObject{&widget{}: {}}, DefaultNamespaces: map[string]cache.Config{key.Namespace: {Transform: cut}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+				o.Scheme = runtimetest.Scheme()
+				r.Keep.scope = scopeOf(o, nil)
+				write(t, w, c, 7)
+				if got := sizeOf(t, r); got != 0 || w.lives() != 1 {
+					t.Errorf("size %d, which the cache does not keep; %d live reads", got, w.lives())
+				}
+			})
+		})
+	}
+}

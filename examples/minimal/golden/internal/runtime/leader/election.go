@@ -131,10 +131,22 @@ func (e *Election) Leading() bool {
 }
 
 // Elected is closed when this process leads for the first time.
-func (e *Election) Elected() <-chan struct{} { return e.elected }
+func (e *Election) Elected() <-chan struct{} {
+	if e == nil {
+		return closed
+	}
+	return e.elected
+}
 
-// Term returns the term that is in force, or why there is none.
+// closed is what a process that always leads waits for.
+var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Term returns the term that is in force, or why there is none. A process that runs
+// alone leads without terms.
 func (e *Election) Term() (*Term, error) {
+	if e == nil {
+		return nil, errAlone
+	}
 	e.mu.Lock()
 	t, begun := e.term, e.begun
 	e.mu.Unlock()
@@ -148,7 +160,7 @@ func (e *Election) Term() (*Term, error) {
 }
 
 // errNotElected is why a process does not lead that never did or will soon.
-var errNotElected = cause.LeadershipLost.With("not elected")
+var errNotElected, errAlone = cause.LeadershipLost.With("not elected"), errors.New("no leader election, so no terms")
 
 // Join ties ctx to the term that is in force, as [Join] does.
 func (e *Election) Join(ctx context.Context) (context.Context, context.CancelFunc, error) {

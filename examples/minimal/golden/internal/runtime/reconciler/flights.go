@@ -79,9 +79,12 @@ func (f *flights) works(obj client.Object) {
 	f.running[key] = fl
 }
 
-// changed tells of an object as an event shows it. A pass that works on an
-// older generation of it is ended.
-func (f *flights) changed(obj client.Object) {
+// changed tells of an object as an event shows it, and as it was. A pass that works on
+// an older generation of it, or on the one whose place it has taken, is ended.
+func (f *flights) changed(was, obj client.Object) {
+	if was.GetUID() != obj.GetUID() {
+		f.deleted(was)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	key := client.ObjectKeyFromObject(obj)

@@ -3,15 +3,11 @@
 package reconciler
 
 import (
-	"errors"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"example.com/minimal/internal/runtime/cause"
 	"example.com/minimal/internal/runtime/runtimetest"
 )
 
@@ -32,32 +28,6 @@ func TestBackoffOfPeriodicKindsIsBoundedByThePeriod(t *testing.T) {
 	}
 	if limiter := (&Loop[*runtimetest.Widget]{}).controllerOptions().RateLimiter; limiter != nil {
 		t.Error("a kind without a period does not keep controller-runtime's backoff")
-	}
-}
-
-func TestTheInterrupterFeedsTheFlights(t *testing.T) {
-	key := types.NamespacedName{Namespace: "default", Name: "w"}
-	for name, happen := range map[string]func(l *Loop[*runtimetest.Widget]){
-		"changed": func(l *Loop[*runtimetest.Widget]) {
-			l.interrupter().Update(t.Context(), event.UpdateEvent{ObjectOld: object("a", 1), ObjectNew: object("a", 2)}, nil)
-		},
-		"replaced": func(l *Loop[*runtimetest.Widget]) {
-			l.interrupter().Update(t.Context(), event.UpdateEvent{ObjectOld: object("a", 1), ObjectNew: object("b", 1)}, nil)
-		},
-		"deleted": func(l *Loop[*runtimetest.Widget]) {
-			l.interrupter().Delete(t.Context(), event.DeleteEvent{Object: object("a", 1)}, nil)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := &Loop[*runtimetest.Widget]{}
-			var got error
-			l.flights.start(key, func(err error) { got = err })
-			l.flights.works(object("a", 1))
-			happen(l)
-			if !errors.Is(got, cause.Superseded) {
-				t.Errorf("cause %v", got)
-			}
-		})
 	}
 }
 

@@ -4,6 +4,7 @@ package reconciler_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -150,6 +153,57 @@ func TestWhatIsBeingDeletedIsFinalizedAfterAConflict(t *testing.T) {
 			t.Errorf("error %v, finalized %t", err, finalized)
 		}
 	})
+}
+
+// FinalizeKind writes its object by another Go value, and something new in each call.
+func TestWhatFinalizeKindWroteNeedsNoOtherLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, deleting)
+		n := noting{p, freshness.Of(p.Server, p.Server)}
+		calls := 0
+		_, f := build(t, n, finalizing{user: succeed, finalize: func(ctx context.Context, w *widget) error {
+			calls++
+			return n.client.Status().Patch(ctx, w.DeepCopy(), client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"status":{"serial":%d}}`, calls)))
+		}})
+		if _, err := f.Reconcile(t.Context(), request); err != nil || calls != 1 {
+			t.Errorf("error %v after %d calls", err, calls)
+		}
+		if got := p.Widget().Finalizers; len(got) != 1 || got[0] != "other.example.com/x" {
+			t.Errorf("finalizers %v", got)
+		}
+	})
+}
+
+// What the pass does not see itself write, or what others write all the time.
+func TestAPassThatIsOvertakenAtEachAttemptEnds(t *testing.T) {
+	for name, stored := range map[string]string{"Finalize": deleting, "Reconcile": `{}`} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := start(t, stored)
+				calls := 0
+				p.BeforePatch = func(_ context.Context, sent patch) error {
+					if sent.Subresource == "" {
+						p.Edit(func(o map[string]any) map[string]any { return o })
+						calls++
+					}
+					return nil
+				}
+				_, f := build(t, p, finalizing{user: succeed, finalize: succeed})
+				for range 2 {
+					before := calls
+					if _, err := f.Reconcile(t.Context(), request); !apierrors.IsConflict(err) || calls != before+6 {
+						t.Errorf("error %v after %d attempts", err, calls-before)
+					}
+				}
+				if c := ready(p.Widget()); c == nil || c.Status != metav1.ConditionFalse || c.Reason != reconciler.ReasonConflict {
+					t.Errorf("Ready %+v", c)
+				}
+				if got := p.Recorder.Events(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning Conflict "+name) {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
 }
 
 // Only that the object itself was written meanwhile is routine, and only when nothing
@@ -293,23 +347,65 @@ func TestAFenceEndsEventsToo(t *testing.T) {
 }
 
 func TestARefusedStatusIsToldOf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := start(t, `{"status":{"phase":"Good","place":{},`+wasReady+`}}`)
-		p.BeforePatch = func(_ context.Context, sent patch) error {
-			if strings.Contains(sent.Data, "NotInTheEnum") {
-				return apierrors.NewInvalid(schema.GroupKind{Kind: "Widget"}, "w", nil)
-			}
-			return nil
-		}
-		_, f := build(t, p, user(func(_ context.Context, w *widget) error { w.Status.Phase = "NotInTheEnum"; return errors.New("boom") }))
-		if _, err := f.Reconcile(t.Context(), request); !apierrors.IsInvalid(errors.Unwrap(err)) && err == nil {
-			t.Errorf("error %v", err)
-		}
-		w := p.Widget()
-		if c := ready(w); c.Status != metav1.ConditionFalse || c.Reason != reconciler.ReasonStatusRefused || w.Status.Phase != "Good" {
-			t.Errorf("Ready %+v, phase %s", c, w.Status.Phase)
-		}
-	})
+	internal := func(text string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusInternalServerError, Message: text}}
+	}
+	for name, answer := range map[string]error{
+		"invalid":               apierrors.NewInvalid(schema.GroupKind{Kind: "Widget"}, "w", nil),
+		"forbidden by a policy": apierrors.NewForbidden(schema.GroupResource{Resource: "widgets"}, "w", errors.New("no such phase")),
+		"too large":             apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+		"too large for etcd":    internal("etcdserver: request is too large"),
+		"too large to send":     internal("rpc error: code = ResourceExhausted desc = trying to send message larger than max (2500512 vs. 2097152)"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := start(t, `{"status":{"phase":"Good","place":{},`+wasReady+`}}`)
+				p.BeforePatch = func(_ context.Context, sent patch) error {
+					if strings.Contains(sent.Data, "Refused at all times") {
+						return answer
+					}
+					return nil
+				}
+				_, f := build(t, p, user(func(_ context.Context, w *widget) error {
+					w.Status.Phase = "Refused at all times"
+					return errors.New("boom")
+				}))
+				if _, err := f.Reconcile(t.Context(), request); !errors.Is(err, answer) {
+					t.Errorf("error %v", err)
+				}
+				w := p.Widget()
+				if c := ready(w); c.Status != metav1.ConditionFalse || c.Reason != reconciler.ReasonStatusRefused || w.Status.Phase != "Good" {
+					t.Errorf("Ready %+v, phase %s", c, w.Status.Phase)
+				}
+				if got := p.Recorder.Events(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning StatusRefused") {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
+}
+
+// What passes is no refusal: another attempt may be accepted.
+func TestAStatusThatIsNotAcceptedForNowIsNotRefused(t *testing.T) {
+	for name, answer := range map[string]error{
+		"conflict": apierrors.NewConflict(runtimetest.GroupVersion.WithResource("widgets").GroupResource(), "w", errors.New("modified")),
+		"overload": apierrors.NewTooManyRequests("later", 0),
+		"fault":    apierrors.NewInternalError(errors.New("etcd has no leader")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := start(t, `{}`)
+				p.BeforePatch = func(context.Context, patch) error { return answer }
+				_, f := build(t, p, user(succeed))
+				if _, err := f.Reconcile(t.Context(), request); err == nil {
+					t.Error("no error")
+				}
+				if got := p.Recorder.Events(); len(got) != 0 {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
 }
 
 // noting is a process whose client the user's code has too.
@@ -320,18 +416,43 @@ type noting struct {
 
 func (n noting) GetClient() client.Client { return n.client }
 
+// applying has server-side apply, of which a merge will do here.
+type applying struct{ *runtimetest.Server }
+
+func (a applying) Apply(ctx context.Context, obj runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+	text, err := json.Marshal(obj)
+	if err != nil {
+		return err
+	}
+	w := a.Widget()
+	if err := a.Patch(ctx, w, client.RawPatch(types.MergePatchType, text)); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(a.JSON()), obj)
+}
+
 // The user's code writes the object itself, by the pointer it was given or by another.
 func TestAPassThatWritesItsObjectNeedsNoLiveRead(t *testing.T) {
-	for _, name := range []string{"given", "copy"} {
+	for _, name := range []string{"given", "copy", "applied"} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, `{"status":{"parts":[{"name":"a","novel":"kept"}],"place":{}}}`)
-			n := noting{p, freshness.Of(p.Server, p.Server)}
+			n := noting{p, freshness.Of(applying{p.Server}, p.Server)}
 			_, f := build(t, n, user(func(ctx context.Context, w *widget) error {
 				of := w
 				if name == "copy" {
 					of = w.DeepCopy()
 				}
-				if err := n.client.Patch(ctx, of, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))); err != nil {
+				if name == "applied" {
+					text := fmt.Appendf(nil, `{"apiVersion":"%s","kind":"Widget","metadata":{"name":"%s","namespace":"%s","labels":{"a":"b"}}}`,
+						runtimetest.GroupVersion, of.Name, of.Namespace)
+					u := &unstructured.Unstructured{}
+					if err := u.UnmarshalJSON(text); err != nil {
+						return err
+					}
+					if err := n.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u)); err != nil {
+						return err
+					}
+				} else if err := n.client.Patch(ctx, of, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))); err != nil {
 					return err
 				}
 				w.Status.Phase = "Working"
@@ -355,16 +476,98 @@ func TestAPassThatWritesItsObjectNeedsNoLiveRead(t *testing.T) {
 	}
 }
 
+// What others removed after a pass had read its object again is not what it says.
+func TestAPassThatReadsItsObjectAgainBringsNothingBack(t *testing.T) {
+	for name, readsOn := range map[string]bool{"again": false, "and once more by another pointer": true} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, `{"status":{"place":{}}}`)
+			n := noting{p, freshness.Of(p.Server, p.Server)}
+			parts := func(names ...any) {
+				p.Edit(func(stored map[string]any) map[string]any {
+					list := []any{}
+					for _, name := range names {
+						list = append(list, map[string]any{"name": name})
+					}
+					stored["status"].(map[string]any)["parts"] = list
+					return stored
+				})
+			}
+			_, f := build(t, n, user(func(ctx context.Context, w *widget) error {
+				parts("a", "b")
+				if err := n.client.Get(ctx, request.NamespacedName, w); err != nil {
+					return err
+				}
+				w.Status.Phase = "Working"
+				parts("b")
+				if readsOn {
+					return n.client.Get(ctx, request.NamespacedName, &widget{})
+				}
+				return nil
+			}))
+			if _, err := f.Reconcile(t.Context(), request); err != nil {
+				t.Fatal(err)
+			}
+			w := p.Widget()
+			if len(w.Status.Parts) != 1 || w.Status.Parts[0].Name != "b" || w.Status.Phase != "Working" {
+				t.Errorf("stored %s", p.JSON())
+			}
+		})
+	}
+}
+
+// second is a second controller of the kind, whose passes end with err.
+func second(t *testing.T, p *process, err error) *reconciler.Loop[*widget] {
+	t.Helper()
+	k := kind()
+	k.Name, k.ConditionType, k.FieldManager = "widget-backup", "BackedUp", "widget-backup"
+	loop, failed := reconciler.New(p, k, user(func(context.Context, *widget) error { return err }))
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return loop
+}
+
+// secondPass makes a pass and reports whether the object rests then.
+func secondPass(t *testing.T, p *process, loop *reconciler.Loop[*widget]) bool {
+	t.Helper()
+	_ = loop.Reconcile(t.Context(), request)
+	return loop.Rests(p.Widget())
+}
+
+// What one controller of a kind has stalled, the other one has to look at, and of a
+// generation that only the second one has seen Ready says nothing.
+func TestControllersOfOneKindRestEachForItself(t *testing.T) {
+	p := start(t, `{"metadata":{"generation":2},"status":{"observedGeneration":1,"place":{},`+wasReady+`}}`)
+	refused := requeue.Terminal(errors.New("refused"))
+	backup := second(t, p, refused)
+	if !secondPass(t, p, backup) {
+		t.Errorf("its own terminal error does not rest: %+v", p.Widget().Status.Conditions)
+	}
+	if got := p.Widget().Status.ObservedGeneration; got != 1 {
+		t.Errorf("observedGeneration %d with Ready of generation 1", got)
+	}
+	first, _ := build(t, p, user(func(context.Context, *widget) error { return refused }))
+	if first.Rests(p.Widget()) {
+		t.Error("what the second controller has stalled rests for the first")
+	}
+	if !secondPass(t, p, first) || !backup.Rests(p.Widget()) {
+		t.Errorf("does not rest for both: %+v", p.Widget().Status.Conditions)
+	}
+	if rests := secondPass(t, p, second(t, p, nil)); rests || !first.Rests(p.Widget()) {
+		t.Errorf("rests for the second after a success: %+v", p.Widget().Status.Conditions)
+	}
+	if got := p.Widget().Status.ObservedGeneration; got != 2 {
+		t.Errorf("observedGeneration %d after a pass of the first", got)
+	}
+}
+
 // Two controllers of one kind, each with a condition of its own.
 func TestASecondControllerHasAConditionOfItsOwn(t *testing.T) {
 	p := start(t, `{"status":{"observedGeneration":1,"place":{},`+wasReady+`}}`)
-	k := kind()
-	k.Name, k.ConditionType, k.FieldManager = "widget-backup", "BackedUp", "widget-backup"
-	loop, err := reconciler.New(p, k, user(func(context.Context, *widget) error { return errors.New("no space") }))
-	if err != nil {
-		t.Fatal(err)
+	loop := second(t, p, errors.New("no space"))
+	if rests := secondPass(t, p, loop); rests {
+		t.Error("what is tried again rests")
 	}
-	_ = loop.Reconcile(t.Context(), request)
 	conditions := p.Widget().Status.Conditions
 	if len(conditions) != 2 || ready(p.Widget()).Status != metav1.ConditionTrue {
 		t.Errorf("conditions %+v", conditions)

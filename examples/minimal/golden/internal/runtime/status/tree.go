@@ -57,31 +57,6 @@ func holdsObjects(v any) bool {
 	return false
 }
 
-// keys are the fields by which the elements of a list are told apart, in the
-// order of preference.
-var keys = []string{"type", "name", "key", "id"}
-
-// keyOf returns the first of keys that every element of all lists has as a
-// string, different from those of the other elements of its list.
-func keyOf(lists ...[]any) (string, bool) {
-candidates:
-	for _, key := range keys {
-		for _, list := range lists {
-			seen := make(map[string]bool, len(list))
-			for _, e := range list {
-				object, _ := e.(map[string]any)
-				id, ok := object[key].(string)
-				if !ok || seen[id] {
-					continue candidates
-				}
-				seen[id] = true
-			}
-		}
-		return key, true
-	}
-	return "", false
-}
-
 // mergePatch returns the RFC 7386 patch from one object to another.
 func mergePatch(from, to map[string]any) map[string]any {
 	patch := map[string]any{}
@@ -114,27 +89,27 @@ type operation struct {
 
 var pointer = strings.NewReplacer("~", "~0", "/", "~1")
 
-// operations appends to ops what turns from into to at path. It descends into
-// the elements of a list only as far as these are known to be the same ones; ok
-// is false if that is not known of all elements that hold objects.
-func operations(ops []operation, path string, from, to any) (_ []operation, ok bool) {
+// operations appends to ops what turns from into to at path, and leaves alone what is
+// the same. It is not ok where elements of a list have changed places: what the Go
+// types do not know of them has to be moved with them.
+func (l List) operations(ops []operation, path string, from, to any) (_ []operation, ok bool) {
 	if reflect.DeepEqual(from, to) {
 		return ops, true
 	}
 	switch old := from.(type) {
 	case map[string]any:
 		if new, ok := to.(map[string]any); ok {
-			return objectOperations(ops, path, old, new)
+			return l.objectOperations(ops, path, old, new)
 		}
 	case []any:
 		if new, isList := to.([]any); isList && holdsObjects(old) {
-			return listOperations(ops, path, old, new)
+			return l.listOperations(ops, path, old, new)
 		}
 	}
 	return append(ops, operation{"add", path, to}), true
 }
 
-func objectOperations(ops []operation, path string, from, to map[string]any) ([]operation, bool) {
+func (l List) objectOperations(ops []operation, path string, from, to map[string]any) ([]operation, bool) {
 	for k, new := range to {
 		at := path + "/" + pointer.Replace(k)
 		old, ok := from[k]
@@ -142,7 +117,7 @@ func objectOperations(ops []operation, path string, from, to map[string]any) ([]
 			ops = append(ops, operation{"add", at, new})
 			continue
 		}
-		if ops, ok = operations(ops, at, old, new); !ok {
+		if ops, ok = l.field(k).operations(ops, at, old, new); !ok {
 			return nil, false
 		}
 	}
@@ -154,73 +129,69 @@ func objectOperations(ops []operation, path string, from, to map[string]any) ([]
 	return ops, true
 }
 
-func listOperations(ops []operation, path string, from, to []any) ([]operation, bool) {
-	if !prefix(from, to) {
-		return nil, false
-	}
-	for i, new := range to {
-		at := path + "/" + strconv.Itoa(i)
-		if i >= len(from) {
-			ops = append(ops, operation{"add", at, new})
+func (l List) listOperations(ops []operation, path string, from, to []any) ([]operation, bool) {
+	twins := l.identity(from, to).match(from, to)
+	kept, last := make([]bool, len(from)), -1
+	for _, old := range twins {
+		if old.place < 0 {
 			continue
 		}
-		var ok bool
-		if ops, ok = operations(ops, at, from[i], new); !ok {
+		if old.place < last {
 			return nil, false
+		}
+		kept[old.place], last = true, old.place
+	}
+	for i := len(from) - 1; i >= 0; i-- {
+		if !kept[i] {
+			ops = append(ops, operation{Op: "remove", Path: path + "/" + strconv.Itoa(i)})
+		}
+	}
+	for i, new := range to {
+		at, old := path+"/"+strconv.Itoa(i), twins[i]
+		var ok bool
+		switch {
+		case old.place < 0:
+			ops = append(ops, operation{"add", at, new})
+		case !old.sure:
+			ops = append(ops, operation{"replace", at, new})
+		default:
+			if ops, ok = l.element().operations(ops, at, from[old.place], new); !ok {
+				return nil, false
+			}
 		}
 	}
 	return ops, true
 }
 
-// prefix reports whether the elements of from are the first ones of to, by their
-// key or, in lists of equal length without one, by their place.
-func prefix(from, to []any) bool {
-	if len(from) > len(to) {
-		return false
-	}
-	key, ok := keyOf(from, to)
-	if !ok {
-		return len(from) == len(to)
-	}
-	for i := range from {
-		if from[i].(map[string]any)[key] != to[i].(map[string]any)[key] {
-			return false
-		}
-	}
-	return true
-}
-
-// merge applies the changes that lead from base to ours to theirs. Conditions of the
-// owned types become ours, whatever theirs are.
-func merge(base, ours, theirs any, owned ...string) any {
-	return merger{owned}.merge(base, ours, theirs)
-}
-
-// merger merges, and gives the conditions of some types the last word: the runtime
-// owns them, whoever wrote them last.
-type merger struct{ owned []string }
-
-func (m merger) merge(base, ours, theirs any) any {
-	if reflect.DeepEqual(base, ours) && !m.asserts(ours) {
+// merge applies the changes that lead from base to ours to theirs, of which known is
+// what the Go types know, as they do of base and ours: what is compared with theirs is
+// compared with that. Conditions of owned types become ours, whatever theirs are.
+func (l List) merge(base, ours, known, theirs any) any {
+	if reflect.DeepEqual(base, ours) && !l.asserts(ours) {
 		return theirs
 	}
 	switch our := ours.(type) {
 	case map[string]any:
 		if their, ok := theirs.(map[string]any); ok {
 			b, _ := base.(map[string]any)
-			return m.mergeObjects(b, our, their)
+			k, _ := known.(map[string]any)
+			return l.mergeObjects(b, our, k, their)
 		}
 	case []any:
 		their, ok := theirs.([]any)
 		if ok || theirs == nil {
 			b, _ := base.([]any)
-			return m.mergeLists(b, our, their)
+			k, _ := known.([]any)
+			if len(k) != len(their) {
+				k = their
+			}
+			return l.mergeLists(b, our, k, their)
 		}
 	}
 	return ours
 }
 
-func (m merger) mergeObjects(base, ours, theirs map[string]any) map[string]any {
+func (l List) mergeObjects(base, ours, known, theirs map[string]any) map[string]any {
 	merged := maps.Clone(theirs)
 	for k := range base {
 		if _, ok := ours[k]; !ok {
@@ -228,104 +199,147 @@ func (m merger) mergeObjects(base, ours, theirs map[string]any) map[string]any {
 		}
 	}
 	for k, our := range ours {
+		at := l.field(k)
 		their, ok := theirs[k]
-		switch old, known := base[k]; {
+		switch old, had := base[k]; {
 		case ok:
-			merged[k] = m.merge(old, our, their)
-		case !known:
+			merged[k] = at.merge(old, our, known[k], their)
+		case !had:
 			merged[k] = our
-		case !reflect.DeepEqual(old, our), m.asserts(our): // they removed it
-			merged[k] = m.merge(old, our, nil)
+		case !reflect.DeepEqual(old, our), at.asserts(our): // they removed it
+			merged[k] = at.merge(old, our, nil, nil)
 		}
 	}
 	return merged
 }
 
-// mergeLists matches elements by key, else by value where each list is a set, else
-// by place if all lists are of one length, and else takes our list as a whole.
-func (m merger) mergeLists(base, ours, theirs []any) []any {
-	if key, ok := keyOf(base, ours, theirs); ok {
-		return m.mergeByKey(key, base, ours, theirs)
-	}
-	if isSet(base) && isSet(ours) && isSet(theirs) {
-		return mergeSets(base, ours, theirs)
-	}
-	if len(base) != len(ours) || len(theirs) != len(ours) {
+// mergeLists takes our list where others changed nothing or it is written as a whole;
+// else scalars are merged as sets, if each list is one, and objects by what they match.
+func (l List) mergeLists(base, ours, known, theirs []any) []any {
+	switch {
+	case l.Atomic && !areConditions(base, ours, known), reflect.DeepEqual(base, known):
+		return l.takeOurs(ours, known, theirs)
+	case isSet(base) && isSet(ours) && isSet(known):
+		return mergeSets(base, ours, known)
+	case !holdsObjects(base) && !holdsObjects(ours) && !holdsObjects(known):
 		return ours
 	}
-	merged := make([]any, len(ours))
-	for i := range ours {
-		merged[i] = m.merge(base[i], ours[i], theirs[i])
+	return l.mergeElements(base, ours, known, theirs)
+}
+
+// takeOurs returns ours, with what no Go type knows of the elements that theirs has too.
+func (l List) takeOurs(ours, known, theirs []any) []any {
+	taken := slices.Clone(ours)
+	for j, their := range l.identity(known, ours).match(known, ours) {
+		if their.sure {
+			old := known[their.place]
+			taken[j] = l.element().merge(old, ours[j], old, theirs[their.place])
+		}
 	}
+	return taken
+}
+
+// mergeElements has the elements of theirs, without those that we removed, and before
+// the ones that follow in ours those that we added.
+func (l List) mergeElements(base, ours, known, theirs []any) []any {
+	judged := areConditions(base, ours, known)
+	same := l.identity(base, ours, known)
+	our, their := same.match(base, ours), same.match(base, known)
+	in := counterparts(our, their, len(base))
+	same.matchAdded(in, our, their, ours, known)
+	was := func(of twin) any {
+		if of.place < 0 {
+			return nil
+		}
+		return base[of.place]
+	}
+	merged := make([]any, 0, len(theirs)+len(ours))
+	next := 0
+	addUpTo := func(end int) {
+		for ; next < end; next++ {
+			e := ours[next]
+			gone := our[next].place >= 0 && reflect.DeepEqual(was(our[next]), e) // they removed what we did not touch
+			if !slices.Contains(in, next) && (!gone || judged && l.owns(e)) {
+				merged = append(merged, e)
+			}
+		}
+	}
+	for t, j := range in {
+		if j < 0 {
+			if their[t].place < 0 && !(judged && l.owns(known[t])) {
+				merged = append(merged, theirs[t])
+			}
+			continue
+		}
+		addUpTo(j)
+		old, new := was(their[t]), ours[j]
+		switch untouched := reflect.DeepEqual(old, new); {
+		case judged && (!untouched || l.owns(new)):
+			merged = append(merged, replaceCondition(old, new, theirs[t]))
+		case untouched, reflect.DeepEqual(known[t], new):
+			merged = append(merged, theirs[t])
+		case their[t].place < 0, our[j].sure && their[t].sure: // added by both, or changed
+			merged = append(merged, l.element().merge(old, new, known[t], theirs[t]))
+		default: // perhaps another one
+			merged = append(merged, new)
+		}
+	}
+	addUpTo(len(ours))
 	return merged
 }
 
-func (m merger) mergeByKey(key string, base, ours, theirs []any) []any {
-	was, our, present := byKey(key, base), byKey(key, ours), byKey(key, theirs)
-	whole := areConditions(key, base, ours, theirs)
-	merged := make([]any, 0, len(theirs)+len(ours))
-	for _, their := range theirs {
-		id := their.(map[string]any)[key]
-		old, known := was[id]
-		new, kept := our[id]
-		switch {
-		case whole && kept && (m.owns(id) || !reflect.DeepEqual(old, new)):
-			merged = append(merged, replaceCondition(old, new, their))
-		case whole && m.owns(id):
-		case kept:
-			merged = append(merged, m.merge(old, new, their))
-		case !known:
-			merged = append(merged, their)
+// counterparts tells for each element of theirs which one of ours is the same of base,
+// -1 for none.
+func counterparts(our, their []twin, size int) []int {
+	at := make([]int, size)
+	for i := range at {
+		at[i] = -1
+	}
+	for j, of := range our {
+		if of.place >= 0 {
+			at[of.place] = j
 		}
 	}
-	for _, e := range ours {
-		id := e.(map[string]any)[key]
-		if _, ok := present[id]; ok {
-			continue
+	in := make([]int, len(their))
+	for t, of := range their {
+		in[t] = -1
+		if of.place >= 0 {
+			in[t] = at[of.place]
 		}
-		if old, known := was[id]; known && reflect.DeepEqual(old, e) && (!whole || !m.owns(id)) {
-			continue // they removed what we did not touch
-		}
-		merged = append(merged, e)
 	}
-	return merged
+	return in
+}
+
+// matchAdded tells too which elements both sides have added.
+func (of identity) matchAdded(in []int, our, their []twin, ours, known []any) {
+	added := func(twins []twin, list []any) (places []int, elements []any) {
+		for i, of := range twins {
+			if of.place < 0 {
+				places, elements = append(places, i), append(elements, list[i])
+			}
+		}
+		return places, elements
+	}
+	mine, ourElements := added(our, ours)
+	others, theirElements := added(their, known)
+	for j, twin := range of.match(theirElements, ourElements) {
+		if twin.sure {
+			in[others[twin.place]] = mine[j]
+		}
+	}
 }
 
 // asserts reports whether v is a list of conditions with owned ones among them, which
 // are written even if the pass left them as it had read them.
-func (m merger) asserts(v any) bool {
+func (l List) asserts(v any) bool {
 	list, ok := v.([]any)
-	if !ok || len(m.owned) == 0 {
-		return false
-	}
-	for _, e := range list {
-		if c, _ := e.(map[string]any); m.owns(c["type"]) && areConditions("type", list) {
-			return true
-		}
-	}
-	return false
+	return ok && len(l.owned) > 0 && slices.ContainsFunc(list, l.owns) && areConditions(list)
 }
 
-func (m merger) owns(conditionType any) bool {
-	name, ok := conditionType.(string)
-	return ok && slices.Contains(m.owned, name)
-}
-
-// areConditions reports whether the elements of all lists are conditions: told apart
-// by their type, each with a status.
-func areConditions(key string, lists ...[]any) bool {
-	if key != "type" {
-		return false
-	}
-	for _, list := range lists {
-		for _, e := range list {
-			c, _ := e.(map[string]any)
-			if _, ok := c["status"].(string); !ok {
-				return false
-			}
-		}
-	}
-	return true
+func (l List) owns(condition any) bool {
+	c, _ := condition.(map[string]any)
+	name, ok := c["type"].(string)
+	return ok && slices.Contains(l.owned, name)
 }
 
 // replaceCondition is our condition in the place of theirs: half of one and half of
@@ -382,12 +396,4 @@ func mergeSets(base, ours, theirs []any) []any {
 		}
 	}
 	return merged
-}
-
-func byKey(key string, list []any) map[any]any {
-	m := make(map[any]any, len(list))
-	for _, e := range list {
-		m[e.(map[string]any)[key]] = e
-	}
-	return m
 }

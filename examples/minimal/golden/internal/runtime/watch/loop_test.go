@@ -256,6 +256,27 @@ func TestLoopBacksOff(t *testing.T) {
 	})
 }
 
+// Nor one that forgets at once what it has told of.
+func TestLoopBacksOffFromAServerThatForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s := &script{t: t}
+		for range 100 {
+			s.steps = append(s.steps, step{events: func(w *apiwatch.FakeWatcher) {
+				w.Modify(widget("a", "101"))
+				w.Error(status(http.StatusGone, metav1.StatusReasonExpired))
+			}})
+		}
+		if err := (&watch.Loop{Source: s, Handler: s}).Start(ctx); err != nil {
+			t.Errorf("error %v", err)
+		}
+		if s.lists < 5 || s.lists > 25 {
+			t.Errorf("%d lists in a minute", s.lists)
+		}
+	})
+}
+
 // A server need not send bookmarks, and a resource need not change.
 func TestAQuietWatchIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

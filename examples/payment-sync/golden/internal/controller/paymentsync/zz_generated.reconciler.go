@@ -42,11 +42,14 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*PaymentSync], sources
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*PaymentSync] {
 	return reconciler.Kind[*PaymentSync]{
-		Name:                  "paymentsync",
-		New:                   func() *PaymentSync { return &PaymentSync{} },
-		Finalizer:             "payments.example.com/paymentsync",
-		Status:                func(o *PaymentSync) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "paymentsync",
+		New:               func() *PaymentSync { return &PaymentSync{} },
+		Finalizer:         "payments.example.com/paymentsync",
+		Status:            func(o *PaymentSync) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *PaymentSync) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *PaymentSync, generation int64) { status(o).ObservedGeneration = &generation },
 	}

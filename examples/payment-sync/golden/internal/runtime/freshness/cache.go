@@ -45,6 +45,18 @@ func (k *Keep) Client(newClient client.NewClientFunc) client.NewClientFunc {
 		if err != nil {
 			return nil, err
 		}
+		if o.Cache != nil {
+			for _, obj := range o.Cache.DisableFor {
+				gvk, err := c.GroupVersionKindFor(obj)
+				if err != nil {
+					return nil, err
+				}
+				if k.direct == nil {
+					k.direct = map[schema.GroupKind]bool{}
+				}
+				k.direct[gvk.GroupKind()] = true
+			}
+		}
 		return NewClient(c, k), nil
 	}
 }

@@ -8,13 +8,17 @@
 // has been done, or leaves undone what is not. A [Keep] holds, for each object
 // that this process has written, the oldest version that may still be read:
 //
-//   - [Client] notes every write. One that failed in a way that leaves open
-//     whether it was stored asks for a live read, and a conflict asks for a version
-//     newer than the one it was made from;
+//   - [Client] notes every write but DeleteAllOf. One that failed in a way that leaves
+//     open whether it was stored asks for a live read, or for a live list where nobody
+//     knows under which name, and a conflict asks for a version newer than the one it
+//     was made from;
 //   - [Reader], in front of a cache, holds back a read until the cache has got as far.
 //     What is late for longer than [Patience] is read from the API server;
 //   - [Barrier] asks the API server, once in each term of leading, how far the
 //     cache has to be to know what former leaders wrote.
+//
+// Nothing here fences a write that timed out: it may be stored after the read that
+// looked for it. Nor does a Barrier know of other kinds than its own, such as children.
 //
 // Waiting ends with its context, and then the error is, or wraps, [Late]. In the
 // ordinary case, in which nothing is late, none of this costs a request.

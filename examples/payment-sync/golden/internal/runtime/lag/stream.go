@@ -47,7 +47,9 @@ func (s *stream) readAhead() {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := s.body.Read(buffer)
-		s.put(piece{came: time.Now(), data: bytes.Clone(buffer[:n]), err: err})
+		if n > 0 || err != nil {
+			s.put(piece{came: time.Now(), data: bytes.Clone(buffer[:n]), err: err})
+		}
 		if err != nil {
 			return
 		}

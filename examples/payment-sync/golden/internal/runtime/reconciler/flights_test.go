@@ -24,7 +24,7 @@ func TestFlights(t *testing.T) {
 		return func(f *flights) { f.works(object(uid, generation)) }
 	}
 	changed := func(uid types.UID, generation int64) func(*flights) {
-		return func(f *flights) { f.changed(object(uid, generation)) }
+		return func(f *flights) { f.changed(object(uid, generation-1), object(uid, generation)) }
 	}
 	deleted := func(uid types.UID) func(*flights) {
 		return func(f *flights) { f.deleted(object(uid, 9)) }
@@ -39,6 +39,7 @@ func TestFlights(t *testing.T) {
 		"older generation":                  {[]func(*flights){works("a", 2), changed("a", 1)}, nil},
 		"another object":                    {[]func(*flights){works("a", 1), changed("b", 2)}, nil},
 		"deleted":                           {[]func(*flights){works("a", 1), deleted("a")}, cause.Superseded},
+		"replaced":                          {[]func(*flights){works("a", 1), func(f *flights) { f.changed(object("a", 1), object("b", 1)) }}, cause.Superseded},
 		"its predecessor deleted":           {[]func(*flights){works("b", 1), deleted("a")}, nil},
 		"deleted before it is read":         {[]func(*flights){deleted("a")}, nil},
 		"newer seen before it is read":      {[]func(*flights){changed("a", 2), works("a", 1)}, cause.Superseded},
@@ -81,7 +82,7 @@ func TestFlightsAfterTheEnd(t *testing.T) {
 
 func TestFlightsOfNobody(t *testing.T) {
 	var f flights // events come while nothing runs
-	f.changed(object("a", 1))
+	f.changed(object("b", 1), object("a", 1))
 	f.deleted(object("a", 1))
 	f.works(object("a", 1))
 }

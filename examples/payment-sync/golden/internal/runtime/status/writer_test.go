@@ -95,15 +95,22 @@ func TestWriteKeepsWhatItDoesNotKnow(t *testing.T) {
 			stored: `{"status":{"parts":[{"name":"a","x":1},{"name":"b","x":2},{"name":"c","x":3}]}}`,
 			change: func(s *runtimetest.WidgetStatus) { s.Parts = append(s.Parts[:1], s.Parts[2]) },
 			want:   `{"parts":[{"name":"a","x":1},{"name":"c","x":3}]}`,
-			types:  []types.PatchType{types.MergePatchType},
-			gets:   1,
+			types:  []types.PatchType{types.JSONPatchType},
 		},
 		"element removed and another put in its place": {
 			stored: `{"status":{"parts":[{"name":"a","x":1},{"name":"b","x":2}]}}`,
 			change: func(s *runtimetest.WidgetStatus) { s.Parts[0] = runtimetest.Part{Name: "c"} },
-			want:   `{"parts":[{"name":"b","x":2},{"name":"c"}]}`,
-			types:  []types.PatchType{types.MergePatchType},
-			gets:   1,
+			want:   `{"parts":[{"name":"c"},{"name":"b","x":2}]}`,
+			types:  []types.PatchType{types.JSONPatchType},
+		},
+		"elements change places": {
+			stored: `{"status":{"parts":[{"name":"a","x":1},{"name":"b","x":2}]}}`,
+			change: func(s *runtimetest.WidgetStatus) {
+				s.Parts[0], s.Parts[1] = runtimetest.Part{Name: "b", State: "new"}, s.Parts[0]
+			},
+			want:  `{"parts":[{"name":"b","state":"new","x":2},{"name":"a","x":1}]}`,
+			types: []types.PatchType{types.MergePatchType},
+			gets:  1,
 		},
 		"list emptied": {
 			stored: `{"status":{"parts":[{"name":"a","x":1}]}}`,
@@ -148,6 +155,19 @@ func TestWriteKeepsWhatItDoesNotKnow(t *testing.T) {
 				status["parts"] = append([]any{map[string]any{"name": "first"}}, parts...)
 			},
 			want:  `{"parts":[{"name":"first"},{"name":"a","state":"mine","x":1},{"name":"b","x":2}]}`,
+			types: []types.PatchType{types.JSONPatchType, types.MergePatchType},
+			gets:  1,
+		},
+		"conflict where no name tells elements apart": {
+			stored: `{"status":{"parts":[{"name":"a","state":"1","x":1},{"name":"a","state":"2","x":2}]}}`,
+			change: func(s *runtimetest.WidgetStatus) {
+				s.Parts = append(s.Parts[1:], runtimetest.Part{Name: "a", State: "3"})
+			},
+			meanwhile: func(status map[string]any) {
+				parts := status["parts"].([]any)
+				status["parts"] = append([]any{map[string]any{"name": "a", "state": "0", "x": json.Number("0")}}, parts...)
+			},
+			want:  `{"parts":[{"name":"a","state":"0","x":0},{"name":"a","state":"2","x":2},{"name":"a","state":"3"}]}`,
 			types: []types.PatchType{types.JSONPatchType, types.MergePatchType},
 			gets:  1,
 		},

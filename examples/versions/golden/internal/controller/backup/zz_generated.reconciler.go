@@ -42,11 +42,14 @@ func setup(rt *manager.Runtime, user reconciler.Interface[*Backup], sources ...s
 // describe tells the runtime what it must know of the kind.
 func describe() reconciler.Kind[*Backup] {
 	return reconciler.Kind[*Backup]{
-		Name:                  "backup",
-		New:                   func() *Backup { return &Backup{} },
-		Finalizer:             "data.example.com/backup",
-		Status:                func(o *Backup) any { return status(o) },
-		StatusSubresource:     true,
+		Name:              "backup",
+		New:               func() *Backup { return &Backup{} },
+		Finalizer:         "data.example.com/backup",
+		Status:            func(o *Backup) any { return status(o) },
+		StatusSubresource: true,
+		Lists: reconciler.Lists{
+			"conditions": {Keys: []string{"type"}},
+		},
 		Conditions:            func(o *Backup) *[]metav1.Condition { return &status(o).Conditions },
 		SetObservedGeneration: func(o *Backup, generation int64) { status(o).ObservedGeneration = &generation },
 	}

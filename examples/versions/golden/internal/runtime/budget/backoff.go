@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -75,11 +76,17 @@ type transient struct {
 func (t *transient) Error() string { return t.err.Error() }
 func (t *transient) Unwrap() error { return t.err }
 
+// tooLarge reports whether err is that the API server's store cannot take a request for
+// its size, which the API server has no code for: etcd's word, or that of its client.
+func tooLarge(err error) bool {
+	return strings.Contains(err.Error(), "request is too large") || strings.Contains(err.Error(), "message larger than max")
+}
+
 // Retryable reports whether trying again soon can help: after an attempt that
 // took too long, a broken or refused connection, an overloaded or restarting
 // server, and whatever is marked [Transient]. It cannot help where a person
 // must act (requeue.Terminal), where the object must be read again first (a
-// conflict), where a decision ended the work, and where the error is not
+// conflict), where a decision ended the work, where what is written is too large, and where the error is not
 // known; the work queue repeats the whole reconcile then, if need be.
 func Retryable(err error) bool {
 	if err == nil || requeue.IsTerminal(err) {
@@ -93,7 +100,7 @@ func Retryable(err error) bool {
 	}
 	if _, ok := errors.AsType[*apierrors.StatusError](err); ok {
 		return apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
-			apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
+			apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) && !tooLarge(err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false

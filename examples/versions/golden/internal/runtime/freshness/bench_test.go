@@ -17,7 +17,7 @@ func BenchmarkFreshness(b *testing.B) {
 	w, _, r := newWorld(b)
 	_, _, behind := newWorld(b)
 	behind.Cached = w
-	behind.Keep.written(gvk.GroupKind(), client.ObjectKey{Name: "other"}, "1000000")
+	behind.Keep.written(gvk.GroupKind(), client.ObjectKey{Name: "other"}, "1000000", false)
 	obj := &widget{}
 	get := func(from client.Reader) func() {
 		return func() {
@@ -27,7 +27,7 @@ func BenchmarkFreshness(b *testing.B) {
 		}
 	}
 	written := func() {
-		r.Keep.written(gvk.GroupKind(), key, "1") // which the cache has
+		r.Keep.written(gvk.GroupKind(), key, "1", false) // which the cache has
 		get(r)()
 	}
 	medians := runtimetest.Medians(b, get(w), get(r), get(behind), written)

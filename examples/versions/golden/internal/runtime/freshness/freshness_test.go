@@ -17,11 +17,14 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	applydeployments "k8s.io/client-go/applyconfigurations/apps/v1"
 	applyscale "k8s.io/client-go/applyconfigurations/autoscaling/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/versions/internal/runtime/cause"
@@ -402,7 +405,7 @@ func TestWhatComesWhileTheCacheIsAskedHowFarItIsIsRead(t *testing.T) {
 func TestAPartialCacheIsBelievedAboutWhatItLacks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
 		r.Keep.scope = scope{others: holding{rest: selector{label: labels.Nothing()}, namespaces: map[string]selector{
-			key.Namespace: {}, "other": {},
+			key.Namespace: {}, "other": {label: red},
 		}}}
 		if err := c.Create(t.Context(), &widget{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "w2"}}); err != nil {
 			t.Fatal(err)
@@ -473,7 +476,7 @@ func TestOldFloorsAreDropped(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
 		many := func(prefix string) {
 			for i := range leastSweep {
-				r.Keep.written(gvk.GroupKind(), types.NamespacedName{Name: fmt.Sprint(prefix, i)}, "7")
+				r.Keep.written(gvk.GroupKind(), types.NamespacedName{Name: fmt.Sprint(prefix, i)}, "7", false)
 			}
 		}
 		many("old")
@@ -488,9 +491,9 @@ func TestOldFloorsAreDropped(t *testing.T) {
 // seen is a Witness.
 type seen []string
 
-func (s *seen) Wrote(obj client.Object) { *s = append(*s, obj.GetResourceVersion()) }
+func (s *seen) Saw(obj client.Object) { *s = append(*s, obj.GetResourceVersion()) }
 
-func TestAWitnessIsToldOfWrites(t *testing.T) {
+func TestAWitnessIsToldOfReadsAndWrites(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client, _ *Reader) {
 		var s seen
 		ctx := &Witnessed{Context: t.Context(), Witness: &s}
@@ -499,7 +502,11 @@ func TestAWitnessIsToldOfWrites(t *testing.T) {
 		}
 		w.answer = apierrors.NewConflict(resource, "w", errors.New("modified"))
 		_ = c.Update(ctx, w.stored[key].DeepCopy())
-		if len(s) != 1 || s[0] != "2" {
+		if err := c.Get(ctx, key, &widget{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Get(ctx, types.NamespacedName{Name: "none"}, &widget{})
+		if len(s) != 2 || s[0] != "2" || s[1] != "1" { // as the cache has it
 			t.Errorf("told of %v", s)
 		}
 	})
@@ -635,6 +642,293 @@ func TestABarrierIsTriedUntilItsPassIsOver(t *testing.T) {
 		time.AfterFunc(time.Minute, func() { w.mu.Lock(); w.outage = nil; w.mu.Unlock() })
 		if err := b.once(t.Context(), term); err != nil {
 			t.Errorf("error %v after the outage", err)
+		}
+	})
+}
+
+// object is a widget as it is to be created.
+func object(name string) *widget {
+	return &widget{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name, UID: types.UID("uid-" + name)}}
+}
+
+// letting is a world in which an update takes off the last finalizer.
+type letting struct{ *world }
+
+func (l letting) Update(_ context.Context, obj client.Object, _ ...client.UpdateOption) error {
+	l.remove(client.ObjectKeyFromObject(obj))
+	obj.SetDeletionTimestamp(&metav1.Time{Time: time.Now()})
+	obj.SetDeletionGracePeriodSeconds(new(int64))
+	return nil // with the version that it was made from
+}
+
+func TestAnUpdateThatTakesOffTheLastFinalizerIsADeletion(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		w.stored[key].Finalizers = []string{"example.com/x"}
+		w.see()
+		obj := w.stored[key].DeepCopy()
+		obj.Finalizers = nil
+		if err := NewClient(letting{w}, r.Keep).Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Get(t.Context(), key, &widget{}); !apierrors.IsNotFound(err) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// Of a pod that has time to end, an update removes nothing.
+func TestAnUpdateOfWhatStillEndsIsNoDeletion(t *testing.T) {
+	obj := object("p")
+	obj.DeletionTimestamp, obj.DeletionGracePeriodSeconds = &metav1.Time{}, new(int64(30))
+	obj.DeletionTimestamp.Time = time.Now()
+	if ended(obj) {
+		t.Error("taken for gone")
+	}
+}
+
+// The cache learns of the creation after the API server has told of the end.
+func TestWhatIsGoneDoesNotComeBack(t *testing.T) {
+	for name, knows := range map[string]bool{"the cache tells how far it is": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+				if knows {
+					knowing(w, r)
+				}
+				obj := object("brief")
+				at := client.ObjectKeyFromObject(obj)
+				read := func() {
+					t.Helper()
+					if err := r.Get(t.Context(), at, &widget{}); !apierrors.IsNotFound(err) {
+						t.Errorf("error %v", err)
+					}
+				}
+				if err := c.Create(t.Context(), obj); err != nil {
+					t.Fatal(err)
+				}
+				created := w.stored[at].DeepCopy()
+				if err := c.Delete(t.Context(), obj.DeepCopy()); err != nil {
+					t.Fatal(err)
+				}
+				read()
+				read() // that the cache has none is no news
+				w.mu.Lock()
+				w.shown[at], w.seen = created, w.version-1
+				w.mu.Unlock()
+				read()
+				w.see()
+				read()
+				if n := r.Keep.pending.Load(); knows && n != 0 {
+					t.Errorf("%d floors when the cache has caught up", n)
+				}
+				if err := c.Create(t.Context(), object("brief")); err != nil {
+					t.Fatal(err)
+				}
+				if err := r.Get(t.Context(), at, &widget{}); err != nil {
+					t.Errorf("another object of the same name: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A cache holds what is red, which a write has made an object be.
+func TestWhatIsBroughtIntoTheSelectionIsWaitedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		r.Keep.scope = scope{others: holding{rest: selector{label: red}}}
+		clear(w.shown)
+		obj := w.stored[key].DeepCopy()
+		obj.Labels = map[string]string{"color": "red"}
+		if err := c.Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, w.see)
+		list := &runtimetest.WidgetList{}
+		if err := r.List(t.Context(), list); err != nil || len(list.Items) != 1 {
+			t.Errorf("%d items, error %v", len(list.Items), err)
+		}
+	})
+}
+
+// Whether an object is in the selection of a cache is not known by every field.
+func TestWhatIsKnownToBeInASelection(t *testing.T) {
+	for field, want := range map[string]bool{"metadata.name=w": true, "metadata.name=other": false, "spec.size=7": false} {
+		s := scope{others: holding{rest: selector{field: fields.ParseSelectorOrDie(field)}}}
+		if got := s.holds(gvk.GroupKind(), object("w")); got != want {
+			t.Errorf("%s: %t", field, got)
+		}
+	}
+}
+
+// losing is a world in which the answers to creations are lost.
+type losing struct{ *world }
+
+func (l losing) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
+	stored := obj.DeepCopyObject().(*widget)
+	stored.Name = stored.GenerateName + "x"
+	l.put(stored)
+	return context.DeadlineExceeded
+}
+
+// Nobody knows whether, and under which name, there is one.
+func TestAListHasWhatMayHaveBeenCreatedUnderAnyName(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		create := func() {
+			obj := object("")
+			obj.GenerateName = "child-"
+			if err := NewClient(losing{w}, r.Keep).Create(t.Context(), obj); err == nil {
+				t.Fatal("no error")
+			}
+		}
+		create()
+		list := &runtimetest.WidgetList{}
+		if err := r.List(t.Context(), list, client.InNamespace("other")); err != nil || w.lives() != 0 {
+			t.Errorf("error %v, %d live reads for another namespace", err, w.lives())
+		}
+		time.AfterFunc(Patience/2, w.see)
+		if err := r.List(t.Context(), list, client.InNamespace(key.Namespace)); err != nil || len(list.Items) != 2 || w.lives() != 1 {
+			t.Errorf("%d items, error %v, %d live reads", len(list.Items), err, w.lives())
+		}
+		if err := r.List(t.Context(), list); err != nil || w.lives() != 1 || r.Keep.pending.Load() != 0 {
+			t.Errorf("error %v, %d live reads, %d floors when all is known", err, w.lives(), r.Keep.pending.Load())
+		}
+		create()
+		w.outage = apierrors.NewForbidden(resource, "", errors.New("may not list"))
+		if err := r.List(t.Context(), list); !apierrors.IsForbidden(err) {
+			t.Errorf("error %v where nobody can say", err)
+		}
+		w.outage = apierrors.NewServiceUnavailable("down")
+		time.AfterFunc(time.Minute, func() { w.mu.Lock(); w.outage = nil; w.mu.Unlock(); w.see() })
+		if err := r.List(t.Context(), list); err != nil {
+			t.Errorf("error %v after an outage", err)
+		}
+	})
+}
+
+func TestARefusedCreateWithoutANameIsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+		w.answer = apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Namespace)
+		obj := object("")
+		obj.GenerateName = "child-"
+		if err := c.Create(t.Context(), obj); err == nil || r.Keep.pending.Load() != 0 {
+			t.Errorf("error %v, %d floors", err, r.Keep.pending.Load())
+		}
+	})
+}
+
+// The cache may get there also where the API server does not want to say.
+func TestWhoMayNotAskWaitsForTheCache(t *testing.T) {
+	for name, read := range map[string]func(context.Context, *Reader) error{
+		"get":  func(ctx context.Context, r *Reader) error { return r.Get(ctx, key, &widget{}) },
+		"list": func(ctx context.Context, r *Reader) error { return r.List(ctx, &runtimetest.WidgetList{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+				write(t, w, c, 7)
+				w.outage = apierrors.NewForbidden(resource, "w", errors.New("may not get"))
+				time.AfterFunc(time.Minute, w.see)
+				if err := read(t.Context(), r); err != nil {
+					t.Errorf("error %v", err)
+				}
+				w.answer = context.DeadlineExceeded
+				write(t, w, c, 8)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := read(ctx, r); !apierrors.IsForbidden(err) || errors.Is(err, Late) {
+					t.Errorf("error %v where nobody can say", err)
+				}
+			})
+		})
+	}
+}
+
+// applying answers what is applied to a widget.
+type applying struct {
+	*world
+	version string
+}
+
+func (a applying) Apply(_ context.Context, obj runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+	if a.answer != nil {
+		return a.answer
+	}
+	return json.Unmarshal([]byte(`{"metadata":{"resourceVersion":"`+a.version+`","uid":"uid-1"}}`), obj)
+}
+
+func TestAnApplyIsAWriteLikeOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		c := NewClient(applying{w, "9"}, r.Keep)
+		obj := applydeployments.Deployment(key.Name, key.Namespace).WithKind(gvk.Kind).WithAPIVersion(gvk.GroupVersion().String()).WithResourceVersion("7")
+		var s seen
+		ctx := &Witnessed{Context: t.Context(), Witness: &s}
+		w.answer = apierrors.NewConflict(resource, key.Name, errors.New("modified"))
+		if err := c.Apply(ctx, obj); err == nil {
+			t.Fatal("no conflict")
+		}
+		if f, _ := r.Keep.floor(view{gvk, inType}, key); f.version != 8 || len(s) != 0 {
+			t.Errorf("after a conflict the floor is %+v, told of %v", f, s)
+		}
+		w.answer = nil
+		if err := c.Apply(ctx, obj); err != nil {
+			t.Fatal(err)
+		}
+		if f, _ := r.Keep.floor(view{gvk, inType}, key); f.version != 9 || !slices.Equal(s, seen{"9"}) {
+			t.Errorf("the floor is %+v, told of %v", f, s)
+		}
+	})
+}
+
+// A conflict about another object, as of the use of a quota, says nothing of this one.
+func TestAConflictAboutAnotherObjectIsNone(t *testing.T) {
+	conflict := func(of schema.GroupResource, name string) error {
+		return apierrors.NewConflict(of, name, errors.New("modified"))
+	}
+	for name, about := range map[string]error{
+		"of another name":          conflict(resource, "other"),
+		"of another group":         conflict(schema.GroupResource{Group: "example.org", Resource: "widgets"}, key.Name),
+		"a quota of the same name": conflict(schema.GroupResource{Group: gvk.Group, Resource: "resourcequotas"}, key.Name),
+	} {
+		bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
+			w.answer = about
+			if err := c.Update(t.Context(), w.stored[key].DeepCopy()); err == nil || r.Keep.pending.Load() != 0 {
+				t.Errorf("%s: error %v, %d floors", name, err, r.Keep.pending.Load())
+			}
+		})
+	}
+}
+
+// evicting has subresources.
+type evicting struct{ *world }
+
+func (e evicting) SubResource(string) client.SubResourceClient { return eviction{} }
+
+type eviction struct{ client.SubResourceClient }
+
+func (eviction) Create(context.Context, client.Object, client.Object, ...client.SubResourceCreateOption) error {
+	return nil
+}
+
+func TestAnEvictionIsLookedUp(t *testing.T) {
+	for subresource, want := range map[string]bool{"eviction": true, "binding": true, "token": false} {
+		bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+			err := NewClient(evicting{w}, r.Keep).SubResource(subresource).Create(t.Context(), w.stored[key].DeepCopy(), &widget{})
+			if f, _ := r.Keep.floor(view{gvk, inType}, key); err != nil || f.unknown != want {
+				t.Errorf("%s: error %v, the floor is %+v", subresource, err, f)
+			}
+		})
+	}
+}
+
+// What the client reads from the API server is not late.
+func TestABarrierOfAKindThatIsReadLiveAsksNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		made := r.Keep.Client(func(*rest.Config, client.Options) (client.Client, error) { return w, nil })
+		if _, err := made(nil, client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&widget{}}}}); err != nil {
+			t.Fatal(err)
+		}
+		write(t, w, w, 7)
+		b := NewBarrier(r.Keep, w, liveWorld{w}, gvk, &runtimetest.WidgetList{})
+		if err := b.once(t.Context(), &leader.Term{}); err != nil || w.lives() != 0 || r.Keep.pending.Load() != 0 {
+			t.Errorf("error %v, %d live reads, %d floors", err, w.lives(), r.Keep.pending.Load())
 		}
 	})
 }

@@ -184,3 +184,35 @@ func TestAClientThatGoesAwayIsNotHeld(t *testing.T) {
 		}
 	})
 }
+
+// fits is a body that is read by nothing, by a byte, and then not at all.
+type fits struct {
+	reads int
+	end   chan struct{}
+}
+
+func (f *fits) Read(to []byte) (int, error) {
+	switch f.reads++; f.reads {
+	case 1:
+		return 0, nil
+	case 2:
+		return copy(to, "x"), nil
+	}
+	<-f.end
+	return 0, io.EOF
+}
+
+func (f *fits) Close() error { close(f.end); return nil }
+
+// An io.Reader may return nothing.
+func TestAReadOfNothingHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t.Context(), &fits{end: make(chan struct{})}, func() lateness { return lateness{} })
+		defer func() { _ = s.Close() }()
+		synctest.Wait()
+		<-s.wake // nothing comes after this
+		if n, _, err := s.take(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("%d bytes, error %v", n, err)
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/versions/internal/runtime/budget"
+	"example.com/versions/internal/runtime/status"
 )
 
 // Kind describes an API type to a [Loop]. Generated code fills it.
@@ -27,6 +28,9 @@ type Kind[T client.Object] struct {
 	Status func(T) any
 	// StatusSubresource reports whether the CRD has the status subresource.
 	StatusSubresource bool
+	// Lists is what the CRD says of the lists in the status: by what their elements are
+	// told apart when the changes of several writers are merged.
+	Lists Lists
 	// Conditions returns the object's list of conditions; nil where the CRD has
 	// no metav1.Condition list in its status.
 	Conditions func(T) *[]metav1.Condition
@@ -49,6 +53,9 @@ type Kind[T client.Object] struct {
 	// means as many as the manager says.
 	Workers int
 }
+
+// Lists is what a CRD says of lists, by the field that each is in.
+type Lists = status.Lists
 
 func (k Kind[T]) validate() error {
 	switch {

@@ -3,24 +3,18 @@
 package reconciler
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"example.com/versions/internal/runtime/chain"
 )
-
-// queue is the work queue of a controller.
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Register adds a controller to mgr that handles the kind's requests by f,
 // which is this Loop's Reconcile with its links. Beside what happens to objects,
@@ -33,14 +27,10 @@ func (l *Loop[T]) Register(mgr manager.Manager, f chain.Func, sources ...source.
 	if own {
 		mgr = keeping(mgr, &options)
 	}
-	wanted := l.predicates()
 	b := builder.ControllerManagedBy(mgr).
 		Named(l.kind.Name).
-		For(l.kind.New(), builder.WithPredicates(l.filters(wanted)...)).
+		For(l.kind.New(), builder.WithPredicates(l.filters(l.predicates())...)).
 		WithOptions(options)
-	if l.interrupt { // only by what causes another pass
-		b.Watches(l.kind.New(), l.interrupter(), builder.WithPredicates(wanted...))
-	}
 	for _, s := range sources {
 		b.WatchesRawSource(s)
 	}
@@ -70,20 +60,4 @@ func (l *Loop[T]) controllerOptions() controller.Options {
 			min(shortestBackoff, l.period), min(longestBackoff, l.period))
 	}
 	return options
-}
-
-// interrupter tells the running passes what happens to their objects. It
-// enqueues nothing.
-func (l *Loop[T]) interrupter() handler.EventHandler {
-	return handler.Funcs{
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) {
-			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
-				l.flights.deleted(e.ObjectOld)
-			}
-			l.flights.changed(e.ObjectNew)
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
-			l.flights.deleted(e.Object)
-		},
-	}
 }

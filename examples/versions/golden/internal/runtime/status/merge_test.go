@@ -21,7 +21,7 @@ func value(t *testing.T, text string) any {
 
 func expectMerged(t *testing.T, base, ours, theirs, want string, owned ...string) {
 	t.Helper()
-	got := merge(value(t, base), value(t, ours), value(t, theirs), owned...)
+	got := root(nil, owned).merge(value(t, base), value(t, ours), value(t, theirs), value(t, theirs))
 	if diff := cmp.Diff(value(t, want), got); diff != "" {
 		t.Errorf("merged (-want +got):\n%s", diff)
 	}
@@ -67,7 +67,13 @@ func TestOwnedConditionsHaveTheLastWord(t *testing.T) {
 	unchanged(ready, others, "Ready")
 	unchanged(ready, `{}`, "Ready")
 	// It changed another condition, so that Ready is what it is now.
-	expectMerged(t, `[`+ready+`,{"type":"Mine","status":"True"}]`, `[`+ready+`,{"type":"Mine","status":"False"}]`,
-		`[{"type":"Ready","status":"False","reason":"Old"},{"type":"Stalled","status":"True"},{"type":"Theirs","status":"True"}]`,
-		`[`+ready+`,{"type":"Theirs","status":"True"},{"type":"Mine","status":"False"}]`, "Ready", "Stalled")
+	base, ours := `[`+ready+`,{"type":"Mine","status":"True"}]`, `[`+ready+`,{"type":"Mine","status":"False"}]`
+	theirs := `[{"type":"Ready","status":"False","reason":"Old"},{"type":"Stalled","status":"True"},{"type":"Theirs","status":"True"}]`
+	expectMerged(t, `{"conditions":`+base+`}`, `{"conditions":`+ours+`}`, `{"conditions":`+theirs+`}`,
+		`{"conditions":[`+ready+`,{"type":"Theirs","status":"True"},{"type":"Mine","status":"False"}]}`, "Ready", "Stalled")
+	// Those of a part of the object belong to whoever wrote them.
+	part := func(state, conditions string) string {
+		return `{"nodes":[{"name":"a","state":"` + state + `","conditions":` + conditions + `}]}`
+	}
+	expectMerged(t, part("old", base), part("new", base), part("old", theirs), part("new", theirs), "Ready", "Stalled")
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"example.com/versions/internal/runtime/budget"
@@ -29,9 +30,12 @@ type Writer[T client.Object] struct {
 	Status func(T) any
 	// Subresource reports whether the CRD has the status subresource.
 	Subresource bool
-	// Owned are the types of the conditions that are the writer's own: whatever others
-	// made of them meanwhile, they are written as the pass left them, or left them out.
+	// Owned are the types of the conditions, in the status's field conditions, that are
+	// the writer's own: whatever others made of them meanwhile, they are written as the
+	// pass left them, or left them out.
 	Owned []string
+	// Lists is what the CRD says of the lists in the status.
+	Lists Lists
 	// FieldManager names the writer to the API server; empty means the client's name.
 	FieldManager string
 }
@@ -78,9 +82,9 @@ func (w *Writer[T]) WriteOver(ctx context.Context, before, stored, after T) (boo
 		if theirs, err = decode(w.Status(stored)); err != nil {
 			return false, fmt.Errorf("encode status: %w", err)
 		}
-		target = merge(base, ours, theirs, w.Owned...)
+		target = root(w.Lists, w.Owned).merge(base, ours, theirs, theirs)
 	}
-	if patch, ok := typedPatch(theirs, target, version); ok {
+	if patch, ok := w.typedPatch(theirs, target, version); ok {
 		if patch == nil {
 			return false, nil
 		}
@@ -105,11 +109,11 @@ func (w *Writer[T]) decode(before, after T) (base, ours any, err error) {
 // typedPatch makes a patch of a version of the object without knowing all of it, nil
 // if there is nothing to patch. It is not ok if that could lose fields which the Go
 // types do not know.
-func typedPatch(base, ours any, version string) (_ client.Patch, ok bool) {
+func (w *Writer[T]) typedPatch(base, ours any, version string) (_ client.Patch, ok bool) {
 	if !changesLists(base, ours) {
 		return objectPatch(version, base, ours), true
 	}
-	ops, ok := operations([]operation{{"test", "/metadata/resourceVersion", version}}, "/status", base, ours)
+	ops, ok := root(w.Lists, nil).operations([]operation{{"test", "/metadata/resourceVersion", version}}, "/status", base, ours)
 	if !ok {
 		return nil, false
 	}
@@ -183,11 +187,27 @@ func (w *Writer[T]) tryLive(ctx context.Context, gvk schema.GroupVersionKind, ba
 	if err != nil {
 		return false, fmt.Errorf("encode status: %w", err)
 	}
-	patch := objectPatch(live.GetResourceVersion(), theirs, merge(base, ours, theirs, w.Owned...))
+	merged := root(w.Lists, w.Owned).merge(base, ours, w.known(live, after, theirs), theirs)
+	patch := objectPatch(live.GetResourceVersion(), theirs, merged)
 	if patch == nil {
 		return false, nil
 	}
 	return w.send(ctx, after, patch)
+}
+
+// known is the status of live as the Go types know it, which is how they know that of
+// after; all of it where they cannot hold it.
+func (w *Writer[T]) known(live *unstructured.Unstructured, after T, status any) any {
+	typed, ok := reflect.New(reflect.TypeOf(after).Elem()).Interface().(T)
+	text, err := live.MarshalJSON()
+	if !ok || err != nil || utiljson.Unmarshal(text, typed) != nil {
+		return status
+	}
+	known, err := decode(w.Status(typed))
+	if err != nil {
+		return status
+	}
+	return known
 }
 
 func (w *Writer[T]) send(ctx context.Context, obj T, patch client.Patch) (bool, error) {

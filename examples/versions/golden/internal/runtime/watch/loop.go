@@ -65,7 +65,7 @@ func (l *Loop) Start(ctx context.Context) error {
 		case isHandlerError(err):
 			return errors.Unwrap(err)
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-			version = ""
+			version, progress = "", false // or a server that is so after each event would be asked without a pause
 		}
 		if progress {
 			failures = 0
