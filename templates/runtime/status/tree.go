@@ -264,7 +264,7 @@ func (l List) mergeElements(base, ours, known, theirs []any) []any {
 	}
 	for t, j := range in {
 		if j < 0 {
-			if their[t].place < 0 && !(judged && l.owns(known[t])) {
+			if their[t].place < 0 && (!judged || !l.owns(known[t])) {
 				merged = append(merged, theirs[t])
 			}
 			continue

@@ -112,7 +112,7 @@ func (b *Barrier) learn(ctx context.Context, term *leader.Term) error {
 		case apierrors.IsResourceExpired(err):
 			b.asking = nil // what was listed is too old to go on from
 		case apierrors.IsNotFound(err): // the kind is not served, which must not be taken for an object that is gone
-			return fmt.Errorf("list %s: %v", b.kind.Kind, err)
+			return fmt.Errorf("list %s: %s", b.kind.Kind, err.Error())
 		case !budget.Retryable(err) && ctx.Err() == nil:
 			return fmt.Errorf("list %s: %w", b.kind.Kind, err)
 		}

@@ -242,8 +242,8 @@ func (scale) Apply(_ context.Context, obj runtime.ApplyConfiguration, _ ...clien
 }
 
 func TestTheScaleOfAnObjectIsAppliedToTheObject(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, c *Client, r *Reader) {
-		c = NewClient(scaling{w}, r.Keep)
+	bubble(t, func(t *testing.T, w *world, _ *Client, r *Reader) {
+		c := NewClient(scaling{w}, r.Keep)
 		obj := applydeployments.Deployment(key.Name, key.Namespace).WithKind(gvk.Kind).WithAPIVersion(gvk.GroupVersion().String())
 		body := &client.SubResourceApplyOptions{SubResourceBody: applyscale.Scale()}
 		if err := c.SubResource("scale").Apply(t.Context(), obj, body); err != nil {
