@@ -62,7 +62,8 @@ soak: $(READY) ## what make test does once, many times over; writes docs/leaders
 	$(BIN)/python -m benchmarks.leadership --page docs/leadership.md
 	$(BIN)/python -m benchmarks.staleness --page docs/staleness.md
 	CONFORMANCE_LAG=0s,10ms,50ms,200ms,1s $(BIN)/python -m pytest tests/test_emitted.py -k own_tests_pass_on_a_real_api_server
-	WORKFLOW=long $(BIN)/python -m pytest tests/test_workflow.py
+	WORKFLOW=long UPDATE=long ENVIRONMENT=all NAMES=20 MUTANTS=all $(BIN)/python -m pytest tests/test_workflow.py tests/test_update.py \
+		tests/test_environment.py tests/test_names_compile.py tests/crd/test_mutants.py
 	WALKS=20 WALK_STEPS=10 WALK_GO=1 $(BIN)/python -m pytest tests/test_walks.py
 	cd templates/runtime && go test -count=20 -timeout=1h -run 'TestTenThousandCycles|TestManyRuns' ./reconciler ./manager
 	cd templates/runtime && KUBEBUILDER_ASSETS=$$($(CONTROLPLANE) assets) \

@@ -205,6 +205,8 @@ def _compile(source: Path, program: Path) -> None:
                 raise ToolError(
                     f"the control plane program does not build:\n{build.stderr.strip()}",
                     where=str(source),
+                    fix="see that go version is 1.26 or later and that modules can "
+                    "be downloaded: go env GOPROXY",
                 )
             unfinished.replace(program)
     except OSError as error:
@@ -288,4 +290,4 @@ def _fault(messages: str, code: int) -> ToolError:
     what, _, fix = last.strip().partition("\n  fix: ")
     if last == messages:
         what = f"the control plane program ended with code {code}: {what}"
-    return ToolError(what, fix=fix or None)
+    return ToolError(what, fix=fix or "report it with what it printed")

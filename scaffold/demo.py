@@ -28,6 +28,10 @@ from scaffold.provider import Provider
 from scaffold.webhooks import Endpoint
 
 _PATIENCE = 60.0  # seconds for anything that takes a few
+_AGAIN = (
+    "run it once more when the machine is less busy; if it stays so, report it with "
+    "what it printed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +117,18 @@ class Demo:
             with self._step("SIGTERM in mid-reconcile") as row:
                 kubectl.create(_payment("silent-at-shutdown", provider.url))
                 if not provider.was_asked("silent-at-shutdown", _PATIENCE):
-                    raise ToolError("the operator never saw silent-at-shutdown")
+                    raise ToolError(
+                        "the operator never saw silent-at-shutdown", fix=_AGAIN
+                    )
                 process.send_signal(signal.SIGTERM)
                 if code := process.wait(_PATIENCE):
-                    raise ToolError(f"the operator ended with {code}")
+                    raise ToolError(f"the operator ended with {code}", fix=_AGAIN)
                 ready = _describe(kubectl.ready("silent-at-shutdown", "Unknown"))
                 row(f"exit 0; {ready}")
         except ScaffoldError as error:
             raise ToolError(
-                f"{error.what}; the operator's last words:\n{_tail(log)}"
+                f"{error.what}; the operator's last words:\n{_tail(log)}",
+                fix=error.fix,
             ) from error
         finally:
             if process.poll() is None:
@@ -199,7 +206,9 @@ class Probes:
         begun = time.monotonic()
         while time.monotonic() < begun + _PATIENCE:
             if process.poll() is not None:
-                raise ToolError(f"the operator ended with {process.returncode}")
+                raise ToolError(
+                    f"the operator ended with {process.returncode}", fix=_AGAIN
+                )
             try:
                 url = f"http://127.0.0.1:{self.port}/readyz?verbose"
                 with urllib.request.urlopen(url, timeout=1) as answer:
@@ -208,7 +217,9 @@ class Probes:
             except OSError:
                 pass  # not listening yet
             time.sleep(0.002)
-        raise ToolError(f"the operator is not {mode} after {_PATIENCE:.0f} s")
+        raise ToolError(
+            f"the operator is not {mode} after {_PATIENCE:.0f} s", fix=_AGAIN
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +236,9 @@ class Api:
             connection.request(method, path, body="{}" if method == "POST" else None)
             answer = connection.getresponse()
         except OSError as error:
-            raise ToolError(f"the HTTP API does not answer: {error}") from error
+            raise ToolError(
+                f"the HTTP API does not answer: {error}", fix=_AGAIN
+            ) from error
         finally:
             connection.close()
         heeded = [
@@ -252,7 +265,9 @@ class Kubectl:
             text=True,
         )
         if run.returncode != 0:
-            raise ToolError(f"kubectl {arguments[0]} failed: {run.stderr.strip()}")
+            raise ToolError(
+                f"kubectl {arguments[0]} failed: {run.stderr.strip()}", fix=_AGAIN
+            )
         return run.stdout
 
     def create(self, obj: dict[str, Any]) -> None:
@@ -310,7 +325,7 @@ def _refused(kubectl: Kubectl, obj: dict[str, Any]) -> str:
                 return f"refused after {took:.1f} s: {found[0]}"
             raise
         kubectl("delete", "paymentsync", obj["metadata"]["name"])
-    raise ToolError("the webhook was never asked")
+    raise ToolError("the webhook was never asked", fix=_AGAIN)
 
 
 def _describe(obj: dict[str, Any]) -> str:
@@ -374,5 +389,7 @@ def _go(folder: Path, *arguments: str) -> None:
     run = subprocess.run([go, *arguments], cwd=folder, capture_output=True, text=True)
     if run.returncode != 0:
         raise ToolError(
-            f"go {arguments[0]} failed:\n{run.stderr.strip()}", where=str(folder)
+            f"go {arguments[0]} failed:\n{run.stderr.strip()}",
+            where=str(folder),
+            fix="see that modules can be downloaded: go env GOPROXY",
         )

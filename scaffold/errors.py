@@ -18,9 +18,7 @@ class ScaffoldError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, where: str | None = None, fix: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, fix: str, where: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
@@ -62,7 +60,7 @@ class Several(ScaffoldError):
 
     def __init__(self, errors: Iterable[ScaffoldError]) -> None:
         self.errors = tuple(errors)
-        super().__init__("\n".join(str(error) for error in self.errors))
+        super().__init__("\n".join(str(error) for error in self.errors), fix="")
 
     def __str__(self) -> str:
         return self.what

@@ -63,10 +63,12 @@ def generate(
 
     Raises :class:`scaffold.errors.ScaffoldError`; the tree is then unchanged.
     """
-    chosen = settings.load(project)
+    settings.load(project)  # before anything is made in what may be no project
     with apply.exclusive(project) if write else nullcontext():
         if write:
             apply.recover(project)
+        # What a run that was killed had decided is read after it is finished.
+        chosen = settings.load(project)
         manifest.check(project)
         periods.check(project)
         decided = manifest.places(project)

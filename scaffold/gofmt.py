@@ -57,7 +57,7 @@ def _unparsed(
     number, _, rest = first.removeprefix("./").partition(".go:")
     path = paths[int(number)] if number.isdigit() else "?"
     if path == "?":
-        return ToolError(f"gofmt failed: {first}")
+        return ToolError(f"gofmt failed: {first}", fix="run gofmt by hand: gofmt -l .")
     kept = Path(tempfile.mkdtemp(prefix="ctxscaffold-")) / Path(path).name
     shutil.copyfile(staged[path], kept)
     return ScaffoldError(

@@ -57,7 +57,11 @@ def _edit(text: bytes, requirements: dict[str, str]) -> bytes:
             [go, "mod", "edit", *flags, str(copy)], capture_output=True, text=True
         )
         if run.returncode != 0:
-            raise ToolError(f"go mod edit failed: {run.stderr.strip()}", where="go.mod")
+            raise ToolError(
+                f"go mod edit failed: {run.stderr.strip()}",
+                where="go.mod",
+                fix="mend go.mod: go mod edit -fmt says where it is wrong",
+            )
         return copy.read_bytes()
 
 

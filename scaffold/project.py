@@ -35,7 +35,9 @@ def new(
             made.mkdir(mode=0o700, parents=True)
         except OSError as error:
             raise ProjectError(
-                f"the project cannot be made: {error.strerror}", where=str(parent)
+                f"the project cannot be made: {error.strerror}",
+                where=str(parent),
+                fix="name a folder in which you may make one",
             ) from error
         skeleton.copy(made, answers)
         outcome = generate(made, add=crds)

@@ -81,7 +81,10 @@ def runtime_go_sum() -> str:
 
 def _add(files: dict[str, File], path: str, file: File) -> None:
     if path in files:
-        raise ScaffoldError(f"two templates write {path}")
+        raise ScaffoldError(
+            f"two templates write {path}",
+            fix="report it with the CRDs: two kinds of theirs have one file name",
+        )
     files[path] = file
 
 

@@ -154,7 +154,11 @@ def _module_line(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError("go.mod cannot be read", where=str(path)) from error
+        raise ProjectError(
+            "go.mod cannot be read",
+            where=str(path),
+            fix="see what is there with ls -l; git checkout -- go.mod brings it back",
+        ) from error
     match = re.search(r'^module\s+"?([^\s"]+)"?', text, re.MULTILINE)
     if match is None:
         raise ProjectError(

@@ -37,7 +37,11 @@ def revision() -> int:
     """Return the number of the skeleton that ships with this package."""
     found = _REVISION.search((resources.root() / "copier.yml").read_text("utf-8"))
     if found is None:
-        raise ScaffoldError("copier.yml does not say which skeleton it is")
+        raise ScaffoldError(
+            "copier.yml does not say which skeleton it is",
+            where=str(resources.root()),
+            fix="install ctxscaffold anew",
+        )
     return int(found[1])
 
 
@@ -113,6 +117,7 @@ def copy(dest: Path, answers: Mapping[str, object]) -> None:
             "the skeleton could not be copied",
             *("copy", "--overwrite", "--skip-tasks", "--data-file", str(data)),
             *(str(repository), str(dest)),
+            fix="if that is not about your folders, report it",
         )
 
 
@@ -155,7 +160,9 @@ def git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
     )
     if run.returncode != 0:
         raise ToolError(
-            f"git {arguments[0]} failed: {run.stderr.strip()}", where=str(folder)
+            f"git {arguments[0]} failed: {run.stderr.strip()}",
+            where=str(folder),
+            fix="do what git says",
         )
     return run.stdout
 
@@ -235,7 +242,7 @@ def _unset(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _copier(
-    environment: Mapping[str, str], fault: str, *arguments: str, fix: str | None = None
+    environment: Mapping[str, str], fault: str, *arguments: str, fix: str
 ) -> None:
     command, *rest = arguments
     run = subprocess.run(

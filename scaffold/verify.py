@@ -43,7 +43,10 @@ def verify(project: Path) -> Iterator[str]:
         shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".git", "bin"))
         run = subprocess.run([go, *_COMMAND], cwd=copy, capture_output=True, text=True)
         if run.returncode != 0:
-            raise ToolError(f"controller-gen fails:\n{run.stderr.strip()}")
+            raise ToolError(
+                f"controller-gen fails:\n{run.stderr.strip()}",
+                fix="mend what it names; make verify runs it in a copy of the project",
+            )
         _same_methods(project, copy)
         yield "deepcopy methods"
         for kind in kinds:

@@ -69,5 +69,7 @@ class Endpoint:
             except FileNotFoundError:
                 time.sleep(0.01)
         raise ToolError(
-            "the operator made no certificate", where=os.fspath(self.folder)
+            "the operator made no certificate",
+            where=os.fspath(self.folder),
+            fix="see what it logged",
         )

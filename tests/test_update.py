@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -332,3 +333,69 @@ def test_an_older_release_takes_nothing_back(tmp_path: Path, command: str) -> No
     assert "ctxscaffold 99.1.0 wrote this project" in refused.stderr
     assert "fix: install ctxscaffold 99.1.0 or later" in refused.stderr
     assert git(project, "status", "--porcelain") == ""
+
+
+def skeleton_files(template: Path) -> dict[Path, str]:
+    """Return the files of the skeleton, and what each is called in a project."""
+    root = template / "templates/project"
+    return {
+        path: path.relative_to(root).as_posix().removesuffix(".jinja")
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "_copier_conf" not in path.name
+    }
+
+
+def remarked(path: str, remark: str, text: str) -> str:
+    """Return a text with a remark behind every line that can have one."""
+    sign = "//" if path.endswith((".go", "go.mod")) else "#"
+    return "".join(
+        (
+            f"{line} {sign} {remark}\n"
+            if line.strip()
+            and not line.rstrip().endswith(("\\", "{%", "|", ">-", "(", "{"))
+            else f"{line}\n"
+        )
+        for line in text.splitlines()
+    )
+
+
+OURS = re.compile(r"<<<<<<< .*\n((?:.*\n)*?)=======\n(?:.*\n)*?>>>>>>> .*\n")
+
+
+def alone() -> list[str]:
+    """Return the files to try each alone, with UPDATE=long; else none."""
+    files = sorted(set(skeleton_files(ROOT).values()) - {"tools/go.sum"})
+    return files if os.environ.get("UPDATE") == "long" else []
+
+
+@pytest.mark.parametrize("only", ["", *alone()], ids=lambda only: only or "all")
+def test_every_line_changed_by_both(template: Path, tmp_path: Path, only: str) -> None:
+    """Each file is in conflict, and all else is done: the runtime, the derived files."""
+    project = tmp_path / "beacon"
+    started(template, project, placed=True)
+    files = skeleton_files(template)
+    skipped = {"tools/go.sum", "LICENSE"} | {
+        path for path in files.values() if not (project / path).exists()
+    }
+    changed = [path for path in files.values() if path not in skipped]
+    assert len(changed) > 15
+    if only:
+        changed = [path for path in changed if path == only]
+    for path in changed:
+        edit(project / path, partial(remarked, path, "mine"))
+    commit(project, "mine")
+    for source, path in files.items():
+        if path in changed:
+            edit(source, partial(remarked, path, "theirs"))
+    move_template_on(template)
+    done = module(template, "scaffold", "update", project)
+    assert done.returncode == (1 if changed else 0), done.stderr
+    conflicts = set(re.findall(r"^conflict: (.*)$", done.stdout, re.MULTILINE))
+    assert set(changed) <= conflicts, set(changed) - conflicts
+    assert not changed or f"{len(conflicts)} files were changed both" in done.stderr
+    assert "(v1.2)" in (project / "internal/runtime/cause/doc.go").read_text()
+    for path in conflicts:
+        edit(project / path, lambda text: OURS.sub(r"\1", text))
+    assert all("mine" in (project / path).read_text() for path in changed)
+    settled = module(template, "scaffold", "generate", project)
+    assert settled.returncode == 0, settled.stderr

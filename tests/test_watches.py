@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import cli, settings
+from scaffold import apply, cli, settings, watches
 from scaffold.check import check
 from scaffold.errors import ScaffoldError
 from scaffold.generate import generate
@@ -154,3 +154,24 @@ def edit(project: Path, old: str, new: str) -> None:
     text = (project / ANSWERS).read_text()
     assert old in text
     (project / ANSWERS).write_text(text.replace(old, new))
+
+
+def test_a_watch_survives_a_run_that_was_killed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the point of no return: the next run finishes it, and then reads."""
+
+    def killed(project: Path) -> None:
+        journal = project / ".ctxscaffold/journal"
+        (journal / "pending.json").rename(journal / "journal.json")
+        raise InterruptedError
+
+    wanted = watches.from_flags(["Beacon=apps/v1/deployments"])
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "_commit", killed)
+        with pytest.raises(InterruptedError):
+            generate(project, watches=wanted)
+    generate(project)
+    answers = (project / ".copier-answers.yml").read_text("utf-8")
+    assert "apps/v1/deployments" in answers
+    assert generate(project, write=False).changes == ()
