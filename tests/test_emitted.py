@@ -14,7 +14,15 @@ from scaffold.controlplane import ControlPlane
 from scaffold.crd.model import Kind
 from scaffold.crd.read import read
 from tests import golden
-from tests.deployed import apply, kubectl, pod, running, until
+from tests.deployed import (
+    apply,
+    attempt,
+    kubectl,
+    namespace,
+    pod,
+    running,
+    until,
+)
 from tests.gotests import Record, go, go_test
 from tests.trees import tree
 
@@ -102,6 +110,34 @@ def test_samples_are_valid(deployed: str, cluster: ControlPlane) -> None:
     assert len(documents) == sum(len(kind.served) for kind in kinds)
     for document in documents:
         kubectl(cluster, "apply", "--dry-run=server", "-f", str(document))
+
+
+def test_its_namespace_takes_its_pods(deployed: str, cluster: ControlPlane) -> None:
+    """By the restricted Pod Security; and an hour is what its token lasts."""
+    spec = pod(cluster, deployed)
+    taken = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "taken", "namespace": namespace(deployed)},
+        "spec": spec,
+    }
+    create = ("create", "--dry-run=server", "-f", "-")
+    kubectl(cluster, *create, stdin=json.dumps(taken))
+    refused = {**taken, "spec": {**spec, "hostNetwork": True}}
+    done = attempt(cluster, *create, stdin=json.dumps(refused))
+    assert "violates PodSecurity" in done.stderr
+    assert spec["automountServiceAccountToken"] is False
+    (token,) = (
+        source["serviceAccountToken"]
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+        if "serviceAccountToken" in source
+    )
+    assert token["expirationSeconds"] <= 3600
+    (budget,) = json.loads(
+        kubectl(cluster, "get", "pdb", f"-n={namespace(deployed)}", "-o=json")
+    )["items"]
+    assert budget["spec"]["maxUnavailable"] == 1
 
 
 def test_runs_with_the_rights_it_is_deployed_with(
