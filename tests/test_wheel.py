@@ -75,7 +75,8 @@ def test_new_and_update_from_one_version_to_the_next(
     done = run(installed, cache, tmp_path, *program, "new", project, "--crd", BEACON)
     assert done.returncode == 0, done.stderr
     assert "internal/runtime/cause/cause.go" in tree(project)
-    assert str(cache) in (project / ".copier-answers.yml").read_text()
+    answers = (project / ".copier-answers.yml").read_text()
+    assert str(tmp_path) not in answers and str(installed) not in answers
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "-qm", "start"]):
         assert run(installed, cache, project, "git", *command).returncode == 0
     main = project / "cmd/manager/main.go"
@@ -90,8 +91,21 @@ def test_new_and_update_from_one_version_to_the_next(
     version.write_text(
         re.sub(r'(__version__ = )".*"', r'\1"99.0.0"', version.read_text())
     )
-    readme = newer / "scaffold/_data/templates/project/README.md.jinja"
+    data = newer / "scaffold/_data"
+    readme = data / "templates/project/README.md.jinja"
     readme.write_text(readme.read_text() + "\nnew in 99\n")
+    question = data / "copier.yml"
+    number = re.search(r"(?s)\nskeleton:\n.*?default: (\d+)\n", question.read_text())
+    assert number
+    question.write_text(
+        question.read_text().replace(
+            f"  default: {number[1]}\n", f"  default: {int(number[1]) + 1}\n"
+        )
+    )
+    # Another user of another machine: nothing that was cached, and a clone elsewhere.
+    cache, clone = tmp_path / "other", tmp_path / "elsewhere"
+    project.rename(clone)
+    project, main = clone, clone / "cmd/manager/main.go"
     done = run(newer, cache, tmp_path, *program, "update", project)
     assert done.returncode == 0, done.stderr
     assert "new in 99" in (project / "README.md").read_text()

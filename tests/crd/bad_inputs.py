@@ -319,7 +319,9 @@ CASES = [
         "  versions: []\n  unused:\n    - name: v1\n",
         (
             "bad.yaml:11: spec.versions: must list at least one version\n"
-            "  fix: add '- name: v1'"
+            "  fix: add '- name: v1'\n"
+            "bad.yaml:12: spec.unused: there is no such field\n"
+            "  fix: remove it"
         ),
     ),
     changed(
@@ -357,7 +359,9 @@ CASES = [
         "      unused:\n        openAPIV3Schema:\n",
         (
             "bad.yaml:12: spec.versions[0].schema: no structural schema\n"
-            "  fix: add schema.openAPIV3Schema with 'type: object'"
+            "  fix: add schema.openAPIV3Schema with 'type: object'\n"
+            "bad.yaml:15: spec.versions[0].unused: there is no such field\n"
+            "  fix: remove it"
         ),
     ),
     changed(
