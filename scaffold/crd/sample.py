@@ -20,26 +20,26 @@ class _Sampler:
         self.ruled: list[str] = []
         self.unsure: list[str] = []
 
-    def value(self, schema: Schema, path: str) -> Any:
-        """Return a value for a node."""
+    def value(self, schema: Schema, path: str, index: int = 0) -> Any:
+        """Return a value for a node; ``index`` counts values that differ."""
         if schema.get(RULES):
             self.ruled.append(path)
-        if schema.get("default") is not None:
+        if schema.get("default") is not None and not index:
             return schema["default"]
         enum = [value for value in schema.get("enum") or () if value not in (None, "")]
         if schema.get("enum"):
-            return enum[0] if enum else schema["enum"][0]
+            return enum[index % len(enum)] if enum else schema["enum"][0]
         kind = schema.get("type") or ""
         if kind == "object":
             return self.object(schema, path)
         if kind == "array":
             return self.array(schema, path)
         if kind == "string" or schema.get(INT_OR_STRING):
-            return self.string(schema, path)
+            return self.string(schema, path, index)
         if kind in ("integer", "number"):
-            return self.number(schema, path)
+            return self.number(schema, path, index)
         if kind == "boolean":
-            return False
+            return bool(index % 2)
         return {}
 
     def object(self, schema: Schema, path: str) -> dict[str, Any]:
@@ -77,21 +77,33 @@ class _Sampler:
     def array(self, schema: Schema, path: str) -> list[Any]:
         least = schema.get("minItems") or 0
         items = schema.get("items") or {}
-        made = [self.value(items, f"{path}[{index}]") for index in range(least)]
-        if least > 1 and schema.get("x-kubernetes-list-type") in ("map", "set"):
+        if schema.get("x-kubernetes-list-type") not in ("map", "set"):
+            return [self.value(items, f"{path}[{index}]") for index in range(least)]
+        made = [self.item(schema, path, index) for index in range(least)]
+        if any(one in made[:index] for index, one in enumerate(made)):
             self.unsure.append(path)
         return made
 
-    def string(self, schema: Schema, path: str) -> str | int:
+    def item(self, schema: Schema, path: str, index: int) -> Any:
+        """Return an item of a set, or of a map of that key, unlike the others."""
+        items = schema.get("items") or {}
+        made = self.value(items, f"{path}[{index}]", index)
+        properties = items.get("properties") or {}
+        for key in schema.get("x-kubernetes-list-map-keys") or ():
+            at = f"{path}[{index}].{key}"
+            made[key] = self.value(properties.get(key) or {}, at, index)
+        return made
+
+    def string(self, schema: Schema, path: str, index: int) -> str | int:
         if schema.get(INT_OR_STRING) and not schema.get("pattern"):
-            return 1
-        text = matching(schema)
+            return 1 + index
+        text = matching(schema, index)
         if text is None:
             self.unsure.append(path)
             return "example"
         return text
 
-    def number(self, schema: Schema, path: str) -> int | float:
+    def number(self, schema: Schema, path: str, index: int) -> int | float:
         step = schema.get("multipleOf") or 1
         low, high = schema.get("minimum"), schema.get("maximum")
         value: int | float = 1
@@ -105,6 +117,9 @@ class _Sampler:
             value = value - step
         if step != 1 and value % step:
             value = -(-value // step) * step
+        value += index * step
+        if high is not None and value > high:
+            value -= 2 * index * step  # the other way, if there is more room
         if (low is not None and value < low) or (high is not None and value > high):
             self.unsure.append(path)
         return value

@@ -78,18 +78,40 @@ _CLASSES = {
 }
 
 
-def matching(schema: Schema) -> str | None:
-    """Return a short readable string a string schema accepts, None if none is found."""
+def matching(schema: Schema, index: int = 0) -> str | None:
+    """Return a short readable string a string schema accepts, None if none is found.
+
+    ``index`` counts strings that differ from one another.
+    """
     least = schema.get("minLength") or 0
     most = schema.get("maxLength")
-    pattern = compiled(schema["pattern"]) if schema.get("pattern") else None
-    if schema.get("pattern") and pattern is None:
+    patterns = [compiled(pattern) for pattern in _patterns(schema)]
+    if None in patterns:
         return None
-    for text in _candidates(schema, least):
+    found: list[str] = []
+    for text in _numbered(_candidates(schema, least), found):
         fits = len(text) >= least and (most is None or len(text) <= most)
-        if fits and (pattern is None or pattern.search(text)):
-            return text
+        if fits and all(pattern.search(text) for pattern in patterns if pattern):
+            if text not in found:
+                found.append(text)
+            if len(found) > index:
+                return text
     return None
+
+
+def _patterns(schema: Schema) -> list[str]:
+    """Return every pattern that a string has to match."""
+    own = [schema["pattern"]] if schema.get("pattern") else []
+    return own + [text for one in schema.get("allOf") or () for text in _patterns(one)]
+
+
+def _numbered(candidates: Iterator[str], found: list[str]) -> Iterator[str]:
+    """Yield candidates, and then those that were found with a number at the end."""
+    yield from candidates
+    for text in found[:3]:
+        for number in range(1, 100):
+            yield f"{text}{number}"
+            yield f"{text[: -len(str(number))]}{number}"
 
 
 def compiled(pattern: str) -> re.Pattern[str] | None:
@@ -110,11 +132,16 @@ def _candidates(schema: Schema, least: int) -> Iterator[str]:
         yield _FORMATS[schema["format"]]
     yield from _COMMON
     yield "a" * max(least, 1)
-    if schema.get("pattern") and (pattern := compiled(schema["pattern"])):
+    parts: list[str] = []
+    for pattern in filter(None, map(compiled, _patterns(schema))):
         for repeats in (1, 2, 3, max(least, 1)):
             built = _build(sre_parser.parse(pattern.pattern, re.ASCII), repeats)
             if built is not None:
+                parts.append(built)
                 yield built
+                yield built.ljust(least, "a")
+    # Patterns that do not begin and end alike are often met by one after the other.
+    yield from (first + second for first in parts[:20] for second in parts[:20])
 
 
 def _build(parsed: Any, repeats: int) -> str | None:
