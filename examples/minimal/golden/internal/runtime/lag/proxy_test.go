@@ -202,8 +202,10 @@ func TestAHoldLastsUntilEachIsReleased(t *testing.T) {
 	if got := <-ofPods; got != "p" {
 		t.Errorf("pods: %q", got)
 	}
-	if len(ofWidgets) > 0 {
-		t.Error("widgets are no longer held")
+	select {
+	case got := <-ofWidgets:
+		t.Errorf("widgets are no longer held: %q", got)
+	case <-time.After(200 * time.Millisecond): // long enough for what is not held
 	}
 	releaseWidgets()
 	if got := <-ofWidgets; got != "w" {
