@@ -202,7 +202,7 @@ func TestAHoldLastsUntilEachIsReleased(t *testing.T) {
 	}
 	select {
 	case got := <-ofWidgets:
-		t.Errorf("widgets are no longer held: %q", got)
+		t.Fatalf("widgets are no longer held: %q", got)
 	case <-time.After(200 * time.Millisecond): // long enough for what is not held
 	}
 	releaseWidgets()
