@@ -304,7 +304,7 @@ class _Differences:
                     self._brought_back(target)
 
     def _brought_back(self, path: str) -> bool:
-        """Tell whether there is a file moved aside from ``path``, and put it back."""
+        """Report whether there is a file moved aside from ``path``, and put it back."""
         aside = f"{DROPPED}/{path}"
         content = self._read(aside)
         if content is None or self._read(path) is not None:
@@ -378,7 +378,7 @@ class _Differences:
             return None
 
     def _ours(self, path: str, old: bytes) -> bool:
-        """Tell whether ``old`` may be overwritten, and note the refusal if not."""
+        """Report whether ``old`` may be overwritten, and note the refusal if not."""
         recorded = self._record.generated.get(path)
         if recorded == digest(old) or self._overwrite:
             return True

@@ -42,7 +42,7 @@ def kubectl(plane: ControlPlane, *arguments: str) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process has not ended; one that nobody waited for has."""
+    """Report whether a process has not ended; one that nobody waited for has."""
     try:
         os.kill(pid, 0)
         stat = Path(f"/proc/{pid}/stat")

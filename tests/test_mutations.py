@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,10 +136,10 @@ func TestNothing(t *testing.T) {}
 
 
 def entry(
-    guard: str, find: str, replace: str, test: str, **more: object
+    guard: str, find: str, replace: str, test: str, **more: Any
 ) -> mutate.Mutation:
     return mutate.Mutation(
-        guard, "bound/bound.go", find, replace, "./bound", test, **more  # type: ignore[arg-type]
+        guard, "bound/bound.go", find, replace, "./bound", test, **more
     )
 
 

@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def changed(state: State, rng: random.Random) -> State:
             state, crds={key: one for key, one in state.crds.items() if key != name}
         ),
     ] + [
-        (lambda one=one: replace(state, crds={**state.crds, name: one}))  # type: ignore[misc]
+        partial(replace, state, crds={**state.crds, name: one})
         for one in (
             replace(crd, versions=(crd.versions + rng.randrange(1, 5)) % len(VERSIONS)),
             replace(crd, namespaced=not crd.namespaced),

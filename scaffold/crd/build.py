@@ -193,7 +193,7 @@ def _hubs(specs: Sequence[dict[str, Any]], places: Places) -> list[str]:
 
 
 def _is_circular(specs: Sequence[dict[str, Any]], hubs: dict[int, str]) -> bool:
-    """Tell whether packages of versions would import each other in a circle."""
+    """Report whether packages of versions would import each other in a circle."""
     edges: dict[str, set[str]] = {}
     for index, hub in hubs.items():
         for one in specs[index]["versions"]:

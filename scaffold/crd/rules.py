@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from scaffold.crd import structural
+from scaffold.crd import fields, structural
 from scaffold.crd.document import Document
 from scaffold.crd.kubeyaml import Path
 from scaffold.errors import InputError, ScaffoldError
@@ -85,7 +83,7 @@ def quoted(text: str) -> str:
 
 def check(crd: dict[str, Any], report: Findings) -> None:
     """Report everything the API server would reject about a CRD on create."""
-    _fields(crd, report)
+    fields.check(crd, report)
     spec = crd.get("spec")
     metadata = crd.get("metadata")
     if not isinstance(metadata, dict):
@@ -158,70 +156,6 @@ def _list(parent: dict[str, Any], key: str) -> Any:
     """Return an optional list, which a caller checks, or an empty one."""
     value = parent.get(key)
     return [] if value is None else value
-
-
-# The fields there are, by the path to the object that has them; # is any index.
-_FIELDS = {
-    (): "apiVersion kind metadata spec status",
-    # The last are of v1beta1: some still have them, and the API server drops them.
-    ("spec",): (
-        "conversion group names preserveUnknownFields scope versions "
-        "additionalPrinterColumns subresources validation version"
-    ),
-    ("spec", "names"): "categories kind listKind plural shortNames singular",
-    ("spec", "conversion"): "strategy webhook",
-    ("spec", "conversion", "webhook"): "clientConfig conversionReviewVersions",
-    ("spec", "conversion", "webhook", "clientConfig"): "caBundle service url",
-    ("spec", "conversion", "webhook", "clientConfig", "service"): (
-        "name namespace path port"
-    ),
-    ("spec", "versions", "#"): (
-        "additionalPrinterColumns deprecated deprecationWarning name schema "
-        "selectableFields served storage subresources"
-    ),
-    ("spec", "versions", "#", "schema"): "openAPIV3Schema",
-    ("spec", "versions", "#", "subresources"): "scale status",
-    ("spec", "versions", "#", "subresources", "status"): "",
-    ("spec", "versions", "#", "subresources", "scale"): (
-        "labelSelectorPath specReplicasPath statusReplicasPath"
-    ),
-    ("spec", "versions", "#", "additionalPrinterColumns", "#"): (
-        "description format jsonPath name priority type"
-    ),
-    ("spec", "versions", "#", "selectableFields", "#"): "jsonPath",
-}
-
-
-def _fields(crd: dict[str, Any], report: Findings) -> None:
-    """Report fields outside of metadata, status and schemas that do not exist."""
-    for pattern, known in _FIELDS.items():
-        for path, node in _at(crd, pattern):
-            if not isinstance(node, dict):
-                continue
-            for key in node:
-                if key not in known.split():
-                    near = difflib.get_close_matches(str(key), known.split(), 1)
-                    report(
-                        (*path, key),
-                        "there is no such field",
-                        f"write {quoted(near[0])}" if near else "remove it",
-                    )
-
-
-def _at(node: Any, pattern: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
-    """Yield the nodes at a path, and where each is."""
-    if not pattern:
-        yield (), node
-        return
-    step, *rest = pattern
-    children: list[tuple[str | int, Any]] = []
-    if step == "#" and isinstance(node, list):
-        children += enumerate(node)
-    elif isinstance(node, dict) and step in node:
-        children.append((step, node[step]))
-    for key, child in children:
-        for path, found in _at(child, tuple(rest)):
-            yield (key, *path), found
 
 
 def _object(parent: dict[str, Any], path: Path, report: Findings) -> dict[str, Any]:

@@ -42,7 +42,7 @@ type WidgetStatus struct {
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// Place is a struct that is encoded also if it is empty.
+// Place is a struct that is encoded even if it is empty.
 type Place struct {
 	Rack string `json:"rack,omitempty"`
 }

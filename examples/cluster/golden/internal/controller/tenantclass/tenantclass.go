@@ -26,7 +26,7 @@ func New(rt *manager.Runtime) (*Reconciler, error) {
 }
 
 // ReconcileKind brings the world into the state that obj asks for. What it
-// changes in the status is written when it returns, also if it fails; what its
+// changes in the status is written when it returns, even if it fails; what its
 // error may say is in package requeue. It must return soon after ctx ends. Only
 // the leader gets here, and the client it has stops writing when it no longer
 // leads; before a side effect elsewhere, such as a payment, call leader.Join.

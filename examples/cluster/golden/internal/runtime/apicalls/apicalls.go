@@ -81,7 +81,7 @@ func carrying(r *http.Request) *http.Request {
 }
 
 // judge reads an answer, and an error only where there is none: an answer that
-// has come says what the API server did, also if time has run out since.
+// has come says what the API server did, even if time has run out since.
 func judge(ctx context.Context, r *http.Request, response *http.Response, err error) cause.Outcome {
 	if err != nil {
 		return refused(cause.Classify(ctx, err), err)

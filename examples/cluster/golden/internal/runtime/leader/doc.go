@@ -21,7 +21,7 @@
 //
 // A term does not begin either as long as a predecessor may still be at work:
 // where the last holder seen did not release the Lease, its time is waited out,
-// also if the Lease was deleted or handed over by hand meanwhile.
+// even if the Lease was deleted or handed over by hand meanwhile.
 //
 // What is done in a term stays of that term: what was decided in one is not
 // written in a later one, also under a context that was detached from it (see

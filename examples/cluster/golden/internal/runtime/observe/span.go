@@ -89,7 +89,7 @@ func watch(ctx context.Context, span trace.Span) (settle func()) {
 	note := sync.OnceFunc(func() { noteEnd(ctx, span) })
 	stop := context.AfterFunc(ctx, note)
 	return func() {
-		// A deadline that has passed counts, also if its timer is late.
+		// A deadline that has passed counts, even if its timer is late.
 		deadline, ok := ctx.Deadline()
 		if !stop() || ok && !time.Now().Before(deadline) {
 			note()

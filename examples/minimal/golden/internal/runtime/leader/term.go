@@ -134,7 +134,7 @@ func (t *Term) end(why *cause.Cause) {
 // Join implements fence.Permission. The returned context ends with ctx and with
 // the term, and no status is written for work under it once the term is over.
 // Work that was begun in an earlier term of the same election is over with that,
-// also if its context has been detached since, and does not join another.
+// even if its context has been detached since, and does not join another.
 func (t *Term) Join(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	earlier := joinedOf(ctx, t.election)
 	if earlier != nil && earlier.term != t {

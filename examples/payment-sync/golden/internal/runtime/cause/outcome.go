@@ -106,7 +106,7 @@ func Judged(err error) Outcome {
 }
 
 // ended returns why ctx ended, nil if it is alive and its deadline has not
-// passed. The error matches the sentinel also if the cause is a stranger.
+// passed. The error matches the sentinel even if the cause is a stranger.
 func ended(ctx context.Context) error {
 	if ctx.Err() == nil && !passed(ctx) {
 		return nil

@@ -77,7 +77,7 @@ type Interface[T client.Object] interface {
 	// ReconcileKind brings the world into the state that obj asks for, and
 	// obj's status into the state of the world. It runs under the work share of
 	// the reconcile budget and must return soon after ctx ends. Changes it makes
-	// to the status in obj are written by the Loop, also if it fails; other
+	// to the status in obj are written by the Loop, even if it fails; other
 	// changes to obj are not. The object is a copy of its own.
 	//
 	// For the meaning of the error see package requeue. A return after ctx has

@@ -27,7 +27,7 @@ type OptionsConfigurer interface {
 // of their kind.
 type Predicated interface {
 	// Predicates is read once, at set-up. An event of the kind's own objects that
-	// one of them filters out causes no pass and interrupts none, also if it is a
+	// one of them filters out causes no pass and interrupts none, even if it is a
 	// deletion that FinalizeKind waits for.
 	Predicates() []predicate.Predicate
 }
